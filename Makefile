@@ -1,0 +1,166 @@
+# facet: build, test, bench. `make help` lists the targets.
+# Non-recursive: every lib/*/*.c goes into one archive, every stages/NAME.c
+# (or stages/NAME/*.c) becomes build/stages/NAME, cli/*.c become build/facet,
+# every tests/test_*.c a test program. Adding a file needs no change here.
+
+B       ?= build
+CC      ?= gcc
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
+# libgomp runs oneDNN's threads; our own loops in lib/nn use the same pool.
+OPENMP  ?= -fopenmp
+V       ?= 0
+# Warnings are errors in CI only (make WERROR=1).
+WERROR  ?= 0
+SAN     ?=
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion \
+  -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
+  -Wwrite-strings -Wundef -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+OPT    ?= -O2 -g
+CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
+  -D_GNU_SOURCE $(OPENMP) -MMD -MP $(CFLAGS)
+# -lm etc. after the archive; --as-needed keeps each program to what it uses.
+PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
+  libjpeg
+LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
+  -lmsgpackc -ldnnl -lopenblas -lxxhash $(OPENMP) -lm -lpthread
+
+LIB_SRC   := $(sort $(wildcard lib/*/*.c))
+CLI_SRC   := $(sort $(wildcard cli/*.c))
+STAGE_ONE := $(sort $(wildcard stages/*.c))
+STAGE_DIR := $(sort $(patsubst %/,%,$(dir $(wildcard stages/*/*.c))))
+STAGES    := $(patsubst stages/%.c,$B/stages/%,$(STAGE_ONE)) \
+  $(patsubst stages/%,$B/stages/%,$(STAGE_DIR))
+TEST_SRC  := $(sort $(wildcard tests/test_*.c))
+TESTS     := $(patsubst tests/%.c,$B/tests/%,$(TEST_SRC))
+TSTAGE_SRC := $(sort $(wildcard tests/stages/*.c))
+TSTAGES   := $(patsubst tests/stages/%.c,$B/tests/stages/%,$(TSTAGE_SRC))
+FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(FUZZ_SRC))
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+BENCHES   := $(patsubst bench/%.c,$B/bench/%,$(BENCH_SRC))
+LIB       := $B/libfacet.a
+
+obj = $(patsubst %.c,$B/obj/%.o,$(1))
+Q := $(if $(filter 1,$V),,@)
+say = $(if $(filter 1,$V),,@printf '  %-5s %s\n' $(1) $(2))
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.PHONY: all
+all: deps-check $B/facet $(STAGES) ## build everything into build/
+
+$B/obj/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(subst /,_,$(basename $<))) -c $< -o $@
+
+$(LIB): $(call obj,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$B/facet: $(call obj,$(CLI_SRC)) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) $(SAN) -rdynamic -o $@ $(call obj,$(CLI_SRC)) $(LIB) $(LDFLAGS) $(LIBS)
+
+$(patsubst stages/%.c,$B/stages/%,$(STAGE_ONE)): $B/stages/%: $B/obj/stages/%.o $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+
+define stage_dir_rule
+$B/stages/$(1): $(call obj,$(sort $(wildcard stages/$(1)/*.c))) $(LIB)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $$@ $$(filter %.o,$$^) $(LIB) $(LDFLAGS) $(LIBS)
+endef
+$(foreach d,$(notdir $(STAGE_DIR)),$(eval $(call stage_dir_rule,$(d))))
+
+# Test programs are linked with whatever tests/*.c helpers they name in
+# tests/support.
+SUPPORT := $(call obj,$(sort $(wildcard tests/support/*.c)))
+$B/tests/%: $B/obj/tests/%.o $(SUPPORT) $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(SUPPORT) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+
+# Stages that only tests use.
+$B/tests/stages/%: $B/obj/tests/stages/%.o $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+
+$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/driver.o $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $(filter %.o,$^) $(LIB) $(LDFLAGS) $(LIBS)
+
+$B/bench/%: $B/obj/bench/%.o $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+
+.PHONY: tests fuzzers benches
+tests: all $(TESTS) $(TSTAGES) $(FUZZERS)
+benches: all $(BENCHES)
+
+.PHONY: deps deps-check
+deps: ## install the Debian/Ubuntu packages that building and testing need
+	$(Q)scripts/deps.sh install
+deps-check:
+	$(Q)scripts/deps.sh check
+
+.PHONY: check
+check: deps ## install what is missing, build, run the short tests
+	$(Q)$(MAKE) --no-print-directory check-built
+.PHONY: check-built
+check-built: tests
+	$(Q)BUILD=$B PYTHON=$(PYTHON) tests/run.sh
+
+.PHONY: demo
+demo: deps ## install what is missing, build, render heads, make pairs and views
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$B scripts/demo.sh
+
+.PHONY: asan tsan
+asan: ## the tests under address and undefined sanitizers, in build-asan/
+	$(Q)$(MAKE) --no-print-directory B=build-asan OPT="-O1 -g" \
+	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" check-built
+tsan: ## the tests under the thread sanitizer, in build-tsan/
+	$(Q)$(MAKE) --no-print-directory B=build-tsan OPT="-O1 -g" \
+	  SAN="-fsanitize=thread" check-built
+
+.PHONY: bench-preprocess
+bench-preprocess: ## preprocessing and landmarks against OpenCV + PyTorch
+	$(Q)$(MAKE) --no-print-directory benches
+	$(Q)BUILD=$B PYTHON=$(PYTHON) bench/preprocess.sh
+
+.PHONY: format
+format: ## clang-format all C files in place
+	$(Q)clang-format -i $(sort $(wildcard lib/*/*.[ch] cli/*.[ch] stages/*.[ch] \
+	  stages/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]))
+
+.PHONY: install
+install: all ## install into PREFIX (with DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/facet \
+	  $(DESTDIR)$(PREFIX)/share/facet/models $(DESTDIR)$(PREFIX)/share/facet/pipelines
+	install -m 755 $B/facet $(DESTDIR)$(PREFIX)/bin/facet
+	install -m 755 $(STAGES) $(DESTDIR)$(PREFIX)/libexec/facet
+	install -m 644 $(wildcard models/*.safetensors models/*.md) $(DESTDIR)$(PREFIX)/share/facet/models
+	install -m 644 $(wildcard pipelines/*.yaml) $(DESTDIR)$(PREFIX)/share/facet/pipelines
+
+.PHONY: clean
+clean: ## remove build folders
+	rm -rf $B build-asan build-tsan
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
+	  awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+-include $(shell find $B/obj -name '*.d' 2>/dev/null)

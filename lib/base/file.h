@@ -1,0 +1,41 @@
+/* Files that appear whole or not at all, folders, reading with a cap. */
+#ifndef FACET_BASE_FILE_H
+#define FACET_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+
+/* Read a whole file into b (initialised by the callee with cap max). */
+enum err_code file_read(const char *path, size_t max, struct buf *b,
+                        struct err *e) MUST_USE;
+/* Write through a temporary in the same folder (name starting with ".tmp-"),
+ * fsync, rename, fsync the folder: afterwards path holds the new bytes, and
+ * at no moment part of them. Missing parent folders are made. */
+enum err_code file_write_atomic(const char *path, const void *data, size_t n,
+                                struct err *e) MUST_USE;
+/* mkdir -p. */
+enum err_code file_mkdirs(const char *path, struct err *e) MUST_USE;
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+/* a + "/" + b in new memory (no doubled slash; b alone if a is ""). */
+char *path_join(const char *a, const char *b) MUST_USE;
+/* The part after the last '/', inside path. */
+const char *path_base(const char *path);
+/* Lower-case extension without the dot, "" if none; at most 15 chars. */
+void path_ext(const char *path, char out[16]);
+
+/* Every regular file below root (symlinks to files followed, no cycles),
+ * sorted by bytes of the path relative to root, which is what names holds.
+ * Files and folders whose name starts with '.' are left out. */
+struct file_list {
+    char **names;
+    size_t n;
+};
+enum err_code file_walk(const char *root, size_t max_files,
+                        struct file_list *out, struct err *e) MUST_USE;
+void file_list_free(struct file_list *l);
+
+#endif

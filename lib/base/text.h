@@ -1,0 +1,38 @@
+/* Strict number parsing, edit distance, CSV fields, small string helpers. */
+#ifndef FACET_BASE_TEXT_H
+#define FACET_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+
+/* The whole string must be the number; no spaces, no inf/nan; locale-free.
+ * false if not. */
+bool text_to_i64(const char *s, int64_t *out) MUST_USE;
+bool text_to_f64(const char *s, double *out) MUST_USE;
+bool text_to_bool(const char *s, bool *out) MUST_USE; /* true/false/yes/no/on/off/1/0 */
+
+/* Damerau-Levenshtein distance of two short strings (at most 64 bytes are
+ * looked at). */
+size_t text_distance(const char *a, const char *b);
+/* The entry of names[n] nearest to word if near enough for "did you mean",
+ * else NULL. */
+const char *text_nearest(const char *word, const char *const *names, size_t n);
+
+/* One CSV record (RFC 4180: quotes, doubled quotes, CRLF) starting at *pos in
+ * text[len]; fields are new strings. At the end of text: *n == 0, OK. */
+enum err_code csv_record(const char *text, size_t len, size_t *pos,
+                         char ***fields, size_t *n, struct err *e) MUST_USE;
+void csv_record_free(char **fields, size_t n);
+/* Append s as one CSV field, quoted where needed. */
+enum err_code csv_put(struct buf *b, const char *s, struct err *e) MUST_USE;
+
+bool text_starts(const char *s, const char *prefix);
+bool text_ends(const char *s, const char *suffix);
+/* Valid UTF-8 (no surrogates, no overlong forms)? */
+bool text_is_utf8(const char *s, size_t n);
+
+#endif
