@@ -1,0 +1,317 @@
+/* Files that appear whole or not at all, folders, reading with a cap. */
+#include "lib/base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+
+#define WALK_DEPTH 32
+
+enum err_code file_read(const char *path, size_t max, struct buf *b,
+                        struct err *e)
+{
+    buf_init(b, max);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
+                         "cannot open '%s'", path);
+    enum err_code rc = OK;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+        rc = err_set(e, ERR_IO, "'%s' is a folder", path);
+    else if (st.st_size > 0 && (size_t)st.st_size > max)
+        rc = err_set(e, ERR_DATA, "'%s' has %lld bytes, more than %zu", path,
+                     (long long)st.st_size, max);
+    size_t step = st.st_size > 0 ? (size_t)st.st_size : 65536;
+    while (!rc) {
+        size_t room = max - b->len;
+        if (room == 0) { /* full: is there more? */
+            char extra;
+            if (read(fd, &extra, 1) == 1)
+                rc = err_set(e, ERR_DATA, "'%s' has more than %zu bytes", path,
+                             max);
+            break;
+        }
+        size_t want = step < room ? step : room;
+        void *p = buf_reserve(b, want, e);
+        if (!p) {
+            rc = err_wrap(e, "'%s'", path);
+            break;
+        }
+        ssize_t got = read(fd, p, want);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = err_errno(e, ERR_IO, errno, "cannot read '%s'", path);
+        if (got <= 0)
+            break;
+        b->len += (size_t)got;
+        step = 65536;
+    }
+    close(fd);
+    if (rc)
+        buf_free(b);
+    return rc;
+}
+
+enum err_code file_mkdirs(const char *path, struct err *e)
+{
+    char *p = mem_strdup(path);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    enum err_code rc = OK;
+    for (char *q = p + (*p == '/');; q++) {
+        if (*q && *q != '/')
+            continue;
+        char c = *q;
+        *q = 0;
+        if (*p && mkdir(p, 0777) != 0 && errno != EEXIST) {
+            rc = err_errno(e, ERR_IO, errno, "cannot make folder '%s'", p);
+            break;
+        }
+        *q = c;
+        if (!c)
+            break;
+    }
+    mem_free(p);
+    if (!rc && *path && !file_is_dir(path))
+        rc = err_set(e, ERR_IO, "'%s' is not a folder", path);
+    return rc;
+}
+
+/* The folder part of path in new memory ("." if there is none). */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return mem_strdup(".");
+    return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static enum err_code write_all(int fd, const void *data, size_t n,
+                               const char *path, struct err *e)
+{
+    const char *p = data;
+    while (n) {
+        ssize_t w = write(fd, p, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
+        p += w;
+        n -= (size_t)w;
+    }
+    if (fsync(fd) != 0)
+        return err_errno(e, ERR_IO, errno, "cannot sync '%s'", path);
+    return OK;
+}
+
+static enum err_code sync_folder(const char *dir, struct err *e)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
+    enum err_code rc = OK;
+    /* Some file systems cannot sync a folder (EINVAL); the rename is then as
+     * durable as they make it. */
+    if (fsync(fd) != 0 && errno != EINVAL)
+        rc = err_errno(e, ERR_IO, errno, "cannot sync folder '%s'", dir);
+    close(fd);
+    return rc;
+}
+
+enum err_code file_write_atomic(const char *path, const void *data, size_t n,
+                                struct err *e)
+{
+    enum err_code rc = OK;
+    int fd = -1;
+    char *dir = folder_of(path);
+    char *tmp = dir ? mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path))
+                    : NULL;
+    if (!tmp) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a path");
+        goto out;
+    }
+    rc = file_mkdirs(dir, e);
+    if (rc)
+        goto out;
+    fd = mkostemp(tmp, O_CLOEXEC);
+    if (fd < 0) {
+        rc = err_errno(e, ERR_IO, errno, "cannot make a file in '%s'", dir);
+        goto out;
+    }
+    mode_t mask = umask(0); /* mkstemp gives 0600; files get the usual mode */
+    umask(mask);
+    if (fchmod(fd, 0666 & ~mask) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot chmod '%s'", tmp);
+    if (!rc)
+        rc = write_all(fd, data, n, path, e);
+    if (close(fd) != 0 && !rc)
+        rc = err_errno(e, ERR_IO, errno, "cannot close '%s'", path);
+    if (!rc && rename(tmp, path) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot rename to '%s'", path);
+    if (rc)
+        unlink(tmp);
+    else
+        rc = sync_folder(dir, e);
+out:
+    mem_free(tmp);
+    mem_free(dir);
+    return rc;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *path_join(const char *a, const char *b)
+{
+    if (!*a)
+        return mem_strdup(b);
+    size_t n = strlen(a);
+    return mem_printf("%s%s%s", a, a[n - 1] == '/' ? "" : "/", b);
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+void path_ext(const char *path, char out[16])
+{
+    const char *base = path_base(path);
+    const char *dot = strrchr(base, '.');
+    size_t n = 0;
+    if (dot && dot != base && strlen(dot + 1) < 16)
+        for (const char *p = dot + 1; *p; p++) {
+            char c = *p;
+            out[n++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+        }
+    out[n] = 0;
+}
+
+struct walk {
+    const char *root;
+    size_t max;
+    struct file_list *out;
+    struct {
+        dev_t dev;
+        ino_t ino;
+    } trail[WALK_DEPTH]; /* the folders we are inside of, against cycles */
+};
+
+static enum err_code walk_folder(struct walk *w, const char *rel, int depth,
+                                 struct err *e);
+
+static enum err_code walk_entry(struct walk *w, const char *rel,
+                                const char *name, int depth, struct err *e)
+{
+    enum err_code rc = OK;
+    char *path = path_join(rel, name);
+    char *full = path ? path_join(w->root, path) : NULL;
+    struct stat st;
+    if (!full) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a path");
+    } else if (stat(full, &st) != 0) {
+        /* a dangling link, or gone since: nothing to list */
+    } else if (S_ISDIR(st.st_mode)) {
+        rc = walk_folder(w, path, depth + 1, e);
+    } else if (S_ISREG(st.st_mode)) {
+        if (w->out->n >= w->max) {
+            rc = err_set(e, ERR_DATA, "more than %zu files below '%s'", w->max,
+                         w->root);
+        } else {
+            char **grown = w->out->names;
+            /* Grows at each power of two. */
+            if ((w->out->n & (w->out->n - 1)) == 0)
+                grown = mem_resize(grown, w->out->n ? 2 * w->out->n : 1,
+                                   sizeof *grown);
+            if (!grown) {
+                rc = err_set(e, ERR_NOMEM, "no memory for a listing");
+            } else {
+                w->out->names = grown;
+                grown[w->out->n++] = path;
+                path = NULL;
+            }
+        }
+    }
+    mem_free(path);
+    mem_free(full);
+    return rc;
+}
+
+static enum err_code walk_folder(struct walk *w, const char *rel, int depth,
+                                 struct err *e)
+{
+    if (depth >= WALK_DEPTH)
+        return err_set(e, ERR_DATA, "folders nest deeper than %d in '%s'",
+                       WALK_DEPTH, w->root);
+    char *full = *rel ? path_join(w->root, rel) : mem_strdup(w->root);
+    if (!full)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    DIR *d = opendir(full);
+    struct stat st;
+    enum err_code rc = OK;
+    if (!d || fstat(dirfd(d), &st) != 0) {
+        rc = err_errno(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
+                       "cannot open folder '%s'", full);
+        goto out;
+    }
+    for (int i = 0; i < depth; i++)
+        if (w->trail[i].dev == st.st_dev && w->trail[i].ino == st.st_ino)
+            goto out; /* a link back up */
+    w->trail[depth].dev = st.st_dev;
+    w->trail[depth].ino = st.st_ino;
+    struct dirent *entry;
+    while (!rc && (entry = readdir(d)))
+        if (entry->d_name[0] != '.')
+            rc = walk_entry(w, rel, entry->d_name, depth, e);
+out:
+    if (d)
+        closedir(d);
+    mem_free(full);
+    return rc;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+enum err_code file_walk(const char *root, size_t max_files,
+                        struct file_list *out, struct err *e)
+{
+    *out = (struct file_list){0};
+    struct walk w = {.root = root, .max = max_files, .out = out};
+    enum err_code rc = walk_folder(&w, "", 0, e);
+    if (rc) {
+        file_list_free(out);
+        return rc;
+    }
+    if (out->n)
+        qsort(out->names, out->n, sizeof *out->names, by_bytes);
+    return OK;
+}
+
+void file_list_free(struct file_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        mem_free(l->names[i]);
+    mem_free(l->names);
+    *l = (struct file_list){0};
+}

@@ -1,0 +1,239 @@
+/* Strict number parsing, edit distance, CSV, UTF-8. */
+#include "lib/base/text.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+
+#define NEAR_MAX 64
+
+bool text_to_i64(const char *s, int64_t *out)
+{
+    if (!s || !*s || !strchr("+-0123456789", *s))
+        return false;
+    char *end;
+    errno = 0;
+    long long v = strtoll(s, &end, 10);
+    if (errno || end == s || *end)
+        return false;
+    *out = v;
+    return true;
+}
+
+bool text_to_f64(const char *s, double *out)
+{
+    /* Only decimal numbers: strtod would also take hex, inf and nan. */
+    if (!s || !*s || s[strspn(s, "+-0123456789.eE")])
+        return false;
+    static locale_t c_locale;
+    if (!c_locale)
+        c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    char *end;
+    double v = strtod_l(s, &end, c_locale);
+    if (end == s || *end || !isfinite(v))
+        return false;
+    *out = v;
+    return true;
+}
+
+bool text_to_bool(const char *s, bool *out)
+{
+    static const char *const yes[] = {"true", "yes", "on", "1"};
+    static const char *const no[] = {"false", "no", "off", "0"};
+    for (int i = 0; s && i < 4; i++) {
+        if (strcmp(s, yes[i]) == 0) {
+            *out = true;
+            return true;
+        }
+        if (strcmp(s, no[i]) == 0) {
+            *out = false;
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+    size_t m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+size_t text_distance(const char *a, const char *b)
+{
+    size_t n = strnlen(a, NEAR_MAX), m = strnlen(b, NEAR_MAX);
+    size_t row[3][NEAR_MAX + 1];
+    for (size_t j = 0; j <= m; j++)
+        row[0][j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t *cur = row[i % 3];
+        const size_t *up = row[(i + 2) % 3], *up2 = row[(i + 1) % 3];
+        cur[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t cost = a[i - 1] != b[j - 1];
+            cur[j] = min3(up[j] + 1, cur[j - 1] + 1, up[j - 1] + cost);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]
+                && up2[j - 2] + 1 < cur[j])
+                cur[j] = up2[j - 2] + 1;
+        }
+    }
+    return row[n % 3][m];
+}
+
+const char *text_nearest(const char *word, const char *const *names, size_t n)
+{
+    const char *best = NULL;
+    size_t best_d = SIZE_MAX;
+    size_t len = strlen(word);
+    size_t limit = len <= 3 ? 1 : len <= 6 ? 2 : 3;
+    for (size_t i = 0; i < n; i++) {
+        size_t d = text_distance(word, names[i]);
+        if (d < best_d) {
+            best_d = d;
+            best = names[i];
+        }
+    }
+    return best_d <= limit ? best : NULL;
+}
+
+/* One field from *pos; stops at ',' or a line end (left at *pos). */
+static enum err_code csv_field(const char *text, size_t len, size_t *pos,
+                               char **out, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    size_t i = *pos;
+    bool quoted = i < len && text[i] == '"';
+    enum err_code rc = buf_put(&b, "", 0, e);
+    if (quoted) {
+        size_t start = i++;
+        for (; !rc; i++) {
+            if (i >= len) {
+                rc = err_set(e, ERR_DATA,
+                             "quoted field starting at byte %zu never ends",
+                             start);
+            } else if (text[i] != '"') {
+                rc = buf_put(&b, text + i, 1, e);
+            } else if (i + 1 < len && text[i + 1] == '"') {
+                rc = buf_put(&b, text + i++, 1, e);
+            } else {
+                i++;
+                break;
+            }
+        }
+        if (!rc && i < len && !strchr(",\r\n", text[i]))
+            rc = err_set(e, ERR_DATA, "text after a closing quote at byte %zu",
+                         i);
+    } else {
+        while (i < len && text[i] != ',' && text[i] != '\n' && text[i] != '\r')
+            i++;
+        rc = buf_put(&b, text + *pos, i - *pos, e);
+    }
+    if (!rc && memchr(b.data, 0, b.len))
+        rc = err_set(e, ERR_DATA, "NUL byte in a field at byte %zu", *pos);
+    if (!rc) {
+        *out = mem_strndup((const char *)b.data, b.len);
+        if (!*out)
+            rc = err_set(e, ERR_NOMEM, "no memory for a CSV field");
+    }
+    buf_free(&b);
+    *pos = i;
+    return rc;
+}
+
+enum err_code csv_record(const char *text, size_t len, size_t *pos,
+                         char ***fields, size_t *n, struct err *e)
+{
+    *fields = NULL;
+    *n = 0;
+    if (*pos >= len)
+        return OK;
+    for (;;) {
+        char **grown = mem_resize(*fields, *n + 1, sizeof *grown);
+        enum err_code rc;
+        if (!grown) {
+            rc = err_set(e, ERR_NOMEM, "no memory for a CSV record");
+        } else {
+            *fields = grown;
+            rc = csv_field(text, len, pos, &grown[*n], e);
+        }
+        if (rc) {
+            csv_record_free(*fields, *n);
+            *fields = NULL;
+            *n = 0;
+            return rc;
+        }
+        ++*n;
+        if (*pos < len && text[*pos] == ',') {
+            ++*pos;
+            continue;
+        }
+        if (*pos < len && text[*pos] == '\r')
+            ++*pos;
+        if (*pos < len && text[*pos] == '\n')
+            ++*pos;
+        return OK;
+    }
+}
+
+void csv_record_free(char **fields, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        mem_free(fields[i]);
+    mem_free(fields);
+}
+
+enum err_code csv_put(struct buf *b, const char *s, struct err *e)
+{
+    if (!s[strcspn(s, ",\"\r\n")] && *s != ' ')
+        return buf_puts(b, s, e);
+    enum err_code rc = buf_puts(b, "\"", e);
+    for (; !rc && *s; s++) {
+        if (*s == '"')
+            rc = buf_puts(b, "\"", e);
+        if (!rc)
+            rc = buf_put(b, s, 1, e);
+    }
+    return rc ? rc : buf_puts(b, "\"", e);
+}
+
+bool text_starts(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool text_ends(const char *s, const char *suffix)
+{
+    size_t n = strlen(s), m = strlen(suffix);
+    return n >= m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+bool text_is_utf8(const char *s, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    for (size_t i = 0; i < n;) {
+        unsigned c = p[i];
+        size_t more = c < 0x80           ? 0
+                      : (c & 0xe0) == 0xc0 ? 1
+                      : (c & 0xf0) == 0xe0 ? 2
+                      : (c & 0xf8) == 0xf0 ? 3
+                                           : 4;
+        if (more == 4 || more >= n - i)
+            return false;
+        uint32_t v = more == 0 ? c : c & (0x3fu >> more);
+        for (size_t k = 1; k <= more; k++) {
+            if ((p[i + k] & 0xc0) != 0x80)
+                return false;
+            v = v << 6 | (p[i + k] & 0x3fu);
+        }
+        static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+        if (v < least[more] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+            return false;
+        i += more + 1;
+    }
+    return true;
+}
