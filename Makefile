@@ -18,6 +18,8 @@ SAN     ?=
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion \
   -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
   -Wwrite-strings -Wundef -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
+# Texts are cut at a cap on purpose; that is no fault.
+WARN += -Wno-format-truncation
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif

@@ -1,4 +1,6 @@
 /* Items: named fields in order, deterministic identities. */
+/* So that a hash state can live on the stack. */
+#define XXH_STATIC_LINKING_ONLY
 #include "lib/data/item.h"
 
 #include <math.h>
