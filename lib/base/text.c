@@ -131,7 +131,8 @@ static enum err_code csv_field(const char *text, size_t len, size_t *pos,
     } else {
         while (i < len && text[i] != ',' && text[i] != '\n' && text[i] != '\r')
             i++;
-        rc = buf_put(&b, text + *pos, i - *pos, e);
+        if (!rc)
+            rc = buf_put(&b, text + *pos, i - *pos, e);
     }
     if (!rc && memchr(b.data, 0, b.len))
         rc = err_set(e, ERR_DATA, "NUL byte in a field at byte %zu", *pos);

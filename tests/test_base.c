@@ -1,0 +1,358 @@
+/* lib/base: errors, memory, buffers, text, files, random numbers. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/base/rng.h"
+#include "lib/base/text.h"
+
+static void err_texts(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    assert_int_equal(err_set(&e, ERR_IO, "cannot open '%s'", "x"), ERR_IO);
+    assert_string_equal(e.text, "cannot open 'x'");
+    assert_int_equal(err_wrap(&e, "stage %d", 3), ERR_IO);
+    assert_string_equal(e.text, "stage 3: cannot open 'x'");
+    /* an argument inside the error's own text */
+    err_set(&e, ERR_DATA, "again: %s", e.text);
+    assert_string_equal(e.text, "again: stage 3: cannot open 'x'");
+    err_errno(&e, ERR_IO, 2, "open");
+    assert_string_equal(e.text, "open: No such file or directory");
+    assert_int_equal(err_set(NULL, ERR_ARG, "no place for the text"), ERR_ARG);
+    char longer[2000];
+    memset(longer, 'a', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    err_set(&e, ERR_DATA, "%s", longer);
+    assert_int_equal(strlen(e.text), sizeof e.text - 1);
+    for (int c = 0; c < ERR_COUNT; c++)
+        assert_int_equal(err_from_word(err_word((enum err_code)c)), c);
+    assert_int_equal(err_from_word("nonsense"), ERR_COUNT);
+    assert_string_equal(err_word((enum err_code)99), "unknown");
+}
+
+static void mem_sizes(void **state)
+{
+    (void)state;
+    size_t n = 7;
+    assert_false(size_mul(SIZE_MAX / 2, 3, &n));
+    assert_false(size_add(SIZE_MAX, 1, &n));
+    assert_int_equal(n, 7);
+    assert_true(size_mul(6, 7, &n));
+    assert_int_equal(n, 42);
+    assert_null(mem_array(SIZE_MAX / 4, 8));
+    assert_null(mem_aligned(SIZE_MAX));
+    int64_t live = mem_live();
+    void *p = mem_aligned(100);
+    assert_non_null(p);
+    assert_int_equal((uintptr_t)p % 64, 0);
+    p = (mem_free(p), mem_alloc(0));
+    assert_non_null(p);
+    mem_free(p);
+    mem_free(NULL);
+    assert_int_equal(mem_live(), live);
+    mem_fail_nth(2);
+    void *a = mem_alloc(1), *b = mem_alloc(1), *c = mem_alloc(1);
+    assert_non_null(a);
+    assert_null(b);
+    assert_non_null(c);
+    assert_true(mem_fail_hit());
+    mem_free(a);
+    mem_free(c);
+    mem_fail_nth(0);
+}
+
+static void buf_cap(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b;
+    buf_init(&b, 10);
+    assert_string_equal(buf_str(&b), "");
+    assert_int_equal(buf_puts(&b, "12345", &e), OK);
+    assert_int_equal(buf_printf(&b, &e, "%d", 67890), OK);
+    assert_int_equal(buf_put(&b, "x", 1, &e), ERR_NOMEM);
+    assert_int_equal(buf_printf(&b, &e, "%d", 1), ERR_NOMEM);
+    assert_string_equal(buf_str(&b), "1234567890");
+    assert_null(buf_reserve(&b, SIZE_MAX, &e));
+    buf_free(&b);
+    assert_int_equal(b.len, 0);
+    buf_free(&b);
+}
+
+static void text_numbers(void **state)
+{
+    (void)state;
+    int64_t i = 0;
+    double f = 0;
+    bool t = false;
+    assert_true(text_to_i64("-42", &i));
+    assert_int_equal(i, -42);
+    assert_true(text_to_i64("9223372036854775807", &i));
+    const char *const bad_i[] = {"",  " 1", "1 ",  "0x10", "1.5",
+                                 "a", "--1", "9223372036854775808"};
+    for (size_t k = 0; k < sizeof bad_i / sizeof *bad_i; k++)
+        assert_false(text_to_i64(bad_i[k], &i));
+    assert_true(text_to_f64("1e-3", &f));
+    assert_true(fabs(f - 0.001) < 1e-18);
+    const char *const bad_f[] = {"", "nan", "inf", "1,5", "0x1p3",
+                                 "1e999", "e", ".", " 1"};
+    for (size_t k = 0; k < sizeof bad_f / sizeof *bad_f; k++)
+        assert_false(text_to_f64(bad_f[k], &f));
+    assert_true(text_to_bool("yes", &t) && t);
+    assert_true(text_to_bool("off", &t) && !t);
+    assert_false(text_to_bool("maybe", &t));
+}
+
+static void text_near(void **state)
+{
+    (void)state;
+    assert_int_equal(text_distance("kitten", "sitting"), 3);
+    assert_int_equal(text_distance("form", "from"), 1); /* a swap is one */
+    assert_int_equal(text_distance("", "abc"), 3);
+    static const char *const names[] = {"frames", "points", "store"};
+    assert_string_equal(text_nearest("fraems", names, 3), "frames");
+    assert_null(text_nearest("xyzzy", names, 3));
+    assert_null(text_nearest("a", names, 0));
+}
+
+static void text_csv(void **state)
+{
+    (void)state;
+    struct err e;
+    const char *s = "a,\"b,\"\"c\"\"\n\",\r\nlast,,\n";
+    size_t pos = 0, n;
+    char **f;
+    assert_int_equal(csv_record(s, strlen(s), &pos, &f, &n, &e), OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(f[0], "a");
+    assert_string_equal(f[1], "b,\"c\"\n");
+    assert_string_equal(f[2], "");
+    csv_record_free(f, n);
+    assert_int_equal(csv_record(s, strlen(s), &pos, &f, &n, &e), OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(f[0], "last");
+    csv_record_free(f, n);
+    assert_int_equal(csv_record(s, strlen(s), &pos, &f, &n, &e), OK);
+    assert_int_equal(n, 0);
+    const char *bad[] = {"a,\"never ends", "\"x\"y"};
+    for (int i = 0; i < 2; i++) {
+        pos = 0;
+        assert_int_equal(csv_record(bad[i], strlen(bad[i]), &pos, &f, &n, &e),
+                         ERR_DATA);
+        assert_null(f);
+    }
+    pos = 0;
+    assert_int_equal(csv_record("a\0b", 3, &pos, &f, &n, &e), ERR_DATA);
+    /* what csv_put writes, csv_record reads */
+    const char *odd[] = {"", "plain", "a,b", "say \"hi\"", "two\nlines", " x"};
+    struct buf b;
+    buf_init(&b, 1000);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(csv_put(&b, odd[i], &e), OK);
+        assert_int_equal(buf_puts(&b, i < 5 ? "," : "\n", &e), OK);
+    }
+    pos = 0;
+    assert_int_equal(csv_record(buf_str(&b), b.len, &pos, &f, &n, &e), OK);
+    assert_int_equal(n, 6);
+    for (int i = 0; i < 6; i++)
+        assert_string_equal(f[i], odd[i]);
+    csv_record_free(f, n);
+    buf_free(&b);
+}
+
+static void text_utf8(void **state)
+{
+    (void)state;
+    assert_true(text_is_utf8("", 0));
+    const char *good = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
+    assert_true(text_is_utf8(good, strlen(good)));
+    const char *const bad[] = {"\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80",
+                               "\xf4\x90\x80\x80", "\xe2\x82", "\x80"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(text_is_utf8(bad[i], strlen(bad[i])));
+}
+
+static void csv_alloc_failure(void **state)
+{
+    (void)state;
+    int64_t live = mem_live();
+    bool done = false;
+    for (uint64_t i = 1; !done && i < 100; i++) {
+        size_t pos = 0, n;
+        char **f;
+        struct err e;
+        mem_fail_nth(i);
+        enum err_code rc = csv_record("a,\"b\",c\n", 8, &pos, &f, &n, &e);
+        done = !mem_fail_hit();
+        mem_fail_nth(0);
+        assert_int_equal(rc, done ? OK : ERR_NOMEM);
+        csv_record_free(f, n);
+        assert_int_equal(mem_live(), live);
+    }
+    assert_true(done);
+}
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    memcpy(folder, "/tmp/facet-base-XXXXXX", 23);
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state)
+{
+    (void)state;
+    char cmd[128];
+    snprintf(cmd, sizeof cmd, "rm -rf '%s'", folder);
+    return system(cmd);
+}
+
+static void file_round(void **state)
+{
+    (void)state;
+    struct err e;
+    char *path = mem_printf("%s/a/b/c.txt", folder);
+    assert_int_equal(file_write_atomic(path, "hello", 5, &e), OK);
+    struct buf b;
+    assert_int_equal(file_read(path, 100, &b, &e), OK);
+    assert_int_equal(b.len, 5);
+    buf_free(&b);
+    assert_int_equal(file_read(path, 5, &b, &e), OK); /* exactly the cap */
+    buf_free(&b);
+    assert_int_equal(file_read(path, 4, &b, &e), ERR_DATA);
+    assert_int_equal(file_write_atomic(path, "", 0, &e), OK);
+    assert_int_equal(file_read(path, 4, &b, &e), OK);
+    assert_int_equal(b.len, 0);
+    buf_free(&b);
+    assert_int_equal(file_read(folder, 4, &b, &e), ERR_IO);
+    char *none = path_join(folder, "none");
+    assert_int_equal(file_read(none, 4, &b, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "none"));
+    mem_free(none);
+    /* a file where a folder must be */
+    char *under = mem_printf("%s/x", path);
+    assert_int_equal(file_write_atomic(under, "y", 1, &e), ERR_IO);
+    mem_free(under);
+    mem_free(path);
+    /* nothing of the temporaries is left */
+    char *dir = mem_printf("%s/a/b", folder);
+    struct file_list l;
+    assert_int_equal(file_walk(dir, 10, &l, &e), OK);
+    assert_int_equal(l.n, 1);
+    file_list_free(&l);
+    mem_free(dir);
+}
+
+static void file_listing(void **state)
+{
+    (void)state;
+    struct err e;
+    const char *const names[] = {"w/-b/2.mp4", "w/-b/1.mp4", "w/a.txt",
+                                 "w/.hidden/x", "w/\xc3\xa9 &/y"};
+    for (size_t i = 0; i < 5; i++) {
+        char *p = path_join(folder, names[i]);
+        assert_int_equal(file_write_atomic(p, "", 0, &e), OK);
+        mem_free(p);
+    }
+    char *root = path_join(folder, "w");
+    char *loop = path_join(folder, "w/loop");
+    assert_int_equal(symlink(root, loop), 0); /* a cycle */
+    struct file_list l;
+    assert_int_equal(file_walk(root, 100, &l, &e), OK);
+    assert_int_equal(l.n, 4);
+    assert_string_equal(l.names[0], "-b/1.mp4");
+    assert_string_equal(l.names[1], "-b/2.mp4");
+    assert_string_equal(l.names[2], "a.txt");
+    file_list_free(&l);
+    assert_int_equal(file_walk(root, 3, &l, &e), ERR_DATA);
+    assert_int_equal(file_walk("/nonexistent/x", 3, &l, &e), ERR_NOTFOUND);
+    int64_t live = mem_live();
+    bool done = false;
+    for (uint64_t i = 1; !done && i < 200; i++) {
+        mem_fail_nth(i);
+        enum err_code rc = file_walk(root, 100, &l, &e);
+        done = !mem_fail_hit();
+        mem_fail_nth(0);
+        assert_int_equal(rc, done ? OK : ERR_NOMEM);
+        file_list_free(&l);
+        assert_int_equal(mem_live(), live);
+    }
+    assert_true(done);
+    mem_free(loop);
+    mem_free(root);
+}
+
+static void path_parts(void **state)
+{
+    (void)state;
+    char ext[16];
+    path_ext("a/b.c/D.JPEG", ext);
+    assert_string_equal(ext, "jpeg");
+    path_ext("a/b.c/.hidden", ext);
+    assert_string_equal(ext, "");
+    path_ext("noext", ext);
+    assert_string_equal(ext, "");
+    assert_string_equal(path_base("a/b"), "b");
+    assert_string_equal(path_base("b"), "b");
+    char *p = path_join("a/", "b");
+    assert_string_equal(p, "a/b");
+    mem_free(p);
+}
+
+static void rng_known(void **state)
+{
+    (void)state;
+    struct rng a, b;
+    /* state 1,2,3,4: first values of the authors' reference program */
+    a = (struct rng){.s = {1, 2, 3, 4}};
+    assert_true(rng_u64(&a) == 11520u);
+    assert_true(rng_u64(&a) == 0u);
+    assert_true(rng_u64(&a) == 1509978240u);
+    rng_seed(&a, 7);
+    rng_seed(&b, 7);
+    double mean = 0, square = 0;
+    for (int i = 0; i < 20000; i++) {
+        assert_true(rng_u64(&a) == rng_u64(&b));
+        double u = rng_unit(&a);
+        rng_unit(&b);
+        assert_true(u >= 0 && u < 1);
+        assert_true(rng_below(&a, 10) < 10);
+        rng_below(&b, 10);
+        double z = rng_normal(&a);
+        rng_normal(&b);
+        mean += z / 20000;
+        square += z * z / 20000;
+    }
+    /* 5 standard errors of a normal sample of this size */
+    assert_true(fabs(mean) < 5 / sqrt(20000));
+    assert_true(fabs(square - 1) < 5 * sqrt(2.0 / 20000));
+    assert_int_equal(rng_below(&a, 0), 0);
+    assert_int_equal(rng_below(&a, 1), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(err_texts),    cmocka_unit_test(mem_sizes),
+        cmocka_unit_test(buf_cap),      cmocka_unit_test(text_numbers),
+        cmocka_unit_test(text_near),    cmocka_unit_test(text_csv),
+        cmocka_unit_test(text_utf8),    cmocka_unit_test(csv_alloc_failure),
+        cmocka_unit_test(file_round),   cmocka_unit_test(file_listing),
+        cmocka_unit_test(path_parts),   cmocka_unit_test(rng_known),
+    };
+    return cmocka_run_group_tests(tests, make_folder, drop_folder);
+}
