@@ -111,14 +111,16 @@ $B/bench/%: $B/obj/bench/%.o $(LIB)
 tests: all $(TESTS) $(TSTAGES) $(FUZZERS)
 benches: all $(BENCHES)
 
-.PHONY: deps deps-check
-deps: ## install the Debian/Ubuntu packages that building and testing need
-	$(Q)scripts/deps.sh install
+.PHONY: deps deps-test deps-check
+deps: ## install the Debian/Ubuntu packages that the build needs
+	$(Q)scripts/deps.sh build
+deps-test: ## install those that the tests and benchmarks need as well
+	$(Q)scripts/deps.sh test
 deps-check:
 	$(Q)scripts/deps.sh check
 
 .PHONY: check
-check: deps ## install what is missing, build, run the short tests
+check: deps-test ## install what is missing, build, run the short tests
 	$(Q)$(MAKE) --no-print-directory check-built
 .PHONY: check-built
 check-built: tests

@@ -1,7 +1,8 @@
 #!/bin/sh
-# deps.sh check|install: the packages that building and testing need.
-# install asks apt (through sudo where not root); on systems without apt it
-# names what is missing and stops. Nothing is downloaded but packages.
+# deps.sh check|build|test: the packages that building and testing need.
+# check names what the build lacks. build installs that, test also what the
+# tests need, by apt (through sudo where not root); on systems without apt they
+# name what is missing and stop. Nothing is downloaded but packages.
 set -u
 mode=${1:-check}
 
@@ -67,11 +68,15 @@ missing() {
 	done | sort -u
 }
 
-if [ "$mode" = check ]; then
-	m=$(missing $tools $pkgs)
-else
-	m=$(missing $tools $pkgs $test_tools)
-fi
+case $mode in
+check | build) want="$tools $pkgs" ;;
+test) want="$tools $pkgs $test_tools" ;;
+*)
+	echo "usage: deps.sh check|build|test" >&2
+	exit 2
+	;;
+esac
+m=$(missing $want)
 [ -z "$m" ] && exit 0
 
 if [ "$mode" = check ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -96,5 +101,5 @@ list=
 for p in $m; do list="$list $(choose "$p")"; done
 $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
 	--no-install-recommends $list || exit 1
-m=$(missing $tools $pkgs $test_tools)
+m=$(missing $want)
 [ -z "$m" ] || { echo "facet: still missing:" $m >&2; exit 1; }
