@@ -1,0 +1,209 @@
+/* A stage on its own: items in on stdin, items out on stdout. */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/data/tape.h"
+#include "lib/flow/stage_run.h"
+
+struct stdio {
+    struct stage *s;
+    struct tape *in, *out; /* out NULL: a sink that writes no tape */
+    size_t in_port, out_port;
+    bool acks, any_failed;
+};
+
+static enum err_code stdio_emit(void *arg, struct work *parent, size_t port,
+                                struct item *it, struct err *e)
+{
+    struct stdio *io = arg;
+    (void)parent;
+    enum err_code rc = OK;
+    if (port == io->out_port && io->out) {
+        rc = tape_put(io->out, it, e);
+        if (rc) {
+            io->s->broken = true;
+            io->s->fatal = *e;
+        }
+    }
+    item_free(&it);
+    return rc;
+}
+
+static enum err_code stdio_fail(void *arg, struct work *w, struct err *e)
+{
+    struct stdio *io = arg;
+    char label[300];
+    enum err_code rc = OK;
+    io->any_failed = true;
+    log_line(LOG_WARN, "item %s failed: %s: %s",
+             stage_label(w->item, label, sizeof label), err_word(w->why.code),
+             w->why.text);
+    if (io->s->desc->kind != STAGE_SINK && io->out &&
+        io->out_port + 1 == io->s->n_out) {
+        struct item *it = stage_failed_item(io->s, w, e);
+        rc = it ? tape_put(io->out, it, e) : e->code;
+        item_free(&it);
+    }
+    return rc;
+}
+
+static enum err_code stdio_settle(void *arg, struct work *w, struct err *e)
+{
+    struct stdio *io = arg;
+    enum err_code rc = OK;
+    if (io->acks) {
+        struct item *it = item_new(e);
+        rc = it ? OK : e->code;
+        if (!rc) {
+            it->id = w->id;
+            snprintf(it->kind, sizeof it->kind, w->failed ? "fail" : "ack");
+            if (w->failed &&
+                (item_set_str(it, "error_code", err_word(w->why.code), e) ||
+                 item_set_str(it, "error_text", w->why.text, e)))
+                rc = e->code;
+        }
+        if (!rc)
+            rc = tape_put(io->out, it, e);
+        if (!rc)
+            rc = tape_flush(io->out, e);
+        item_free(&it);
+    }
+    work_free(&w);
+    return rc;
+}
+
+static void stdio_report(void *arg, const char *text)
+{
+    struct stdio *io = arg;
+    if (io->out)
+        log_info("%s", text);
+    else if (printf("%s\n", text) < 0 || fflush(stdout))
+        log_info("%s", text);
+}
+
+static void stdio_expect(void *arg, int64_t items)
+{
+    (void)arg;
+    (void)items;
+}
+
+static bool stdio_stopping(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void stdio_hold(void *arg, struct work *const *w, size_t n)
+{
+    (void)arg;
+    (void)w;
+    (void)n;
+}
+
+/* Is more input there at once? Only asked where stdin is unbuffered. */
+static bool more_input(void)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
+/* Up to `batch` works, but never waiting for another item than the first. */
+static enum err_code read_batch(struct stdio *io, struct work **w, size_t batch,
+                                size_t *n, struct err *e)
+{
+    *n = 0;
+    do {
+        struct item *it = NULL;
+        enum err_code rc = tape_next(io->in, &it, e);
+        if (rc || !it)
+            return rc;
+        if (strcmp(it->kind, "item") != 0) { /* acks of a stage before us */
+            item_free(&it);
+            continue;
+        }
+        w[*n] = work_new(it, e);
+        if (!w[*n])
+            return ERR_NOMEM;
+        ++*n;
+    } while (*n < batch && (*n == 0 || more_input()));
+    return OK;
+}
+
+static enum err_code transform_all(struct stdio *io, struct err *e)
+{
+    static struct work *w[STAGE_MAX_BATCH];
+    size_t batch = io->s->desc->batch, n;
+    if (batch == 0)
+        batch = 1;
+    if (batch > STAGE_MAX_BATCH)
+        batch = STAGE_MAX_BATCH;
+    if (batch > 1 && setvbuf(stdin, NULL, _IONBF, 0))
+        return err_set(e, ERR_IO, "cannot set up standard input");
+    io->in = tape_read_stream(stdin, "standard input", e);
+    if (!io->in)
+        return e->code;
+    for (;;) {
+        enum err_code rc = read_batch(io, w, batch, &n, e);
+        if (!rc && n)
+            rc = stage_process(io->s, w, n, io->in_port, e);
+        if (rc)
+            return rc;
+        if (n == 0)
+            return OK;
+    }
+}
+
+static enum err_code produce_all(struct stdio *io, struct err *e)
+{
+    bool end = false;
+    enum err_code rc = OK;
+    while (!rc && !end)
+        rc = stage_produce(io->s, &end, e);
+    return rc;
+}
+
+static enum err_code pick_ports(struct stdio *io, const struct stdio_options *o,
+                                struct err *e)
+{
+    struct stage *s = io->s;
+    if (o->in_port && !stage_in_index(s, o->in_port, &io->in_port))
+        return err_set(e, ERR_ARG, "stage '%s' has no input port '%s'",
+                       s->desc->name, o->in_port);
+    if (o->out_port && !stage_out_index(s, o->out_port, &io->out_port))
+        return err_set(e, ERR_ARG, "stage '%s' has no output port '%s'",
+                       s->desc->name, o->out_port);
+    return OK;
+}
+
+int stage_stdio(struct stage *s, const struct stdio_options *o)
+{
+    struct err e = {0}, close_err = {0};
+    struct stdio io = {.s = s, .acks = o->acks};
+    s->io = (struct stage_io){
+        &io,          stdio_emit,   stdio_fail,     stdio_settle,
+        stdio_report, stdio_expect, stdio_stopping, stdio_hold};
+    if (pick_ports(&io, o, &e)) {
+        log_error("%s", e.text);
+        return 2;
+    }
+    enum err_code rc = stage_open(s, &e);
+    if (!rc && (s->desc->kind != STAGE_SINK || o->acks)) {
+        io.out = tape_write_stream(stdout, "standard output", &e);
+        rc = io.out ? OK : e.code;
+    }
+    if (!rc)
+        rc = s->desc->kind == STAGE_SOURCE ? produce_all(&io, &e)
+                                           : transform_all(&io, &e);
+    if (!rc)
+        rc = stage_finish(s, &e);
+    if (io.in && tape_close(&io.in, &close_err) && !rc)
+        rc = err_set(&e, close_err.code, "%s", close_err.text);
+    if (io.out && tape_close(&io.out, &close_err) && !rc)
+        rc = err_set(&e, close_err.code, "%s", close_err.text);
+    if (rc)
+        log_error("%s", e.text);
+    return rc ? 3 : io.any_failed ? 1 : 0;
+}
