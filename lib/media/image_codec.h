@@ -1,0 +1,37 @@
+/* Inside lib/media only: what image.c and the codecs behind it share. */
+#ifndef FACET_MEDIA_IMAGE_CODEC_H
+#define FACET_MEDIA_IMAGE_CODEC_H
+
+#include <stdint.h>
+
+#include "lib/media/image.h"
+
+/* Refuse a size that is empty (ERR_DATA) or over the caps (ERR_UNSUPPORTED). */
+enum err_code image_check_size(const struct image_caps *caps, int64_t width,
+                               int64_t height, struct err *e) MUST_USE;
+/* New u8[height,width,3]. */
+struct tensor *image_new_rgb(int64_t height, int64_t width,
+                             struct err *e) MUST_USE;
+/* The orientation 1..8 of an EXIF block (from its TIFF header on); 1 where it
+ * says nothing sensible. Never reads past n. */
+int image_exif_orientation(const uint8_t *tiff, size_t n);
+/* Turn *img u8[H,W,3] upright in place of itself; orientation as EXIF. */
+enum err_code image_orient(struct tensor **img, int orientation,
+                           struct err *e) MUST_USE;
+/* Height, width and channels (1 or 3) of a u8 picture; ERR_ARG if it is not
+ * u8[H,W,3], u8[H,W,1] or u8[H,W] with at least one pixel. */
+enum err_code image_layout(const struct tensor *img, int64_t *h, int64_t *w,
+                           int *channels, struct err *e) MUST_USE;
+
+/* The codecs. data is not trusted. */
+enum err_code image_png_decode(const uint8_t *data, size_t n,
+                               const struct image_caps *caps,
+                               struct tensor **out, struct err *e) MUST_USE;
+enum err_code image_jpeg_decode(const uint8_t *data, size_t n,
+                                const struct image_caps *caps,
+                                struct tensor **out, struct err *e) MUST_USE;
+enum err_code image_pnm_decode(const uint8_t *data, size_t n,
+                               const struct image_caps *caps,
+                               struct tensor **out, struct err *e) MUST_USE;
+
+#endif
