@@ -1,0 +1,149 @@
+/* The `facet` command: finds the verb and runs it. */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/base/log.h"
+#include "lib/base/text.h"
+
+#define FACET_VERSION "0.1.0"
+#define MAX_VERBS 64
+
+static struct cli_node *verbs; /* sorted by name */
+
+void cli_register(struct cli_node *node)
+{
+    struct cli_node **at = &verbs;
+    while (*at && strcmp((*at)->verb->name, node->verb->name) < 0)
+        at = &(*at)->next;
+    node->next = *at;
+    *at = node;
+}
+
+const struct cli_verb *cli_find(const char *name)
+{
+    for (const struct cli_node *n = verbs; n; n = n->next)
+        if (strcmp(n->verb->name, name) == 0)
+            return n->verb;
+    return NULL;
+}
+
+int cli_fail(const char *verb, const struct err *e, int status)
+{
+    (void)fprintf(stderr, "facet %s: %s\n", verb, e->text);
+    return status;
+}
+
+int cli_usage(const char *verb, const char *fmt, ...)
+{
+    va_list ap;
+    (void)fprintf(stderr, "facet %s: ", verb);
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    (void)fprintf(stderr, "\n`facet %s --help` says how it is used\n", verb);
+    return CLI_USAGE;
+}
+
+int cli_unknown(const char *verb, const char *arg, const char *const *options)
+{
+    char word[64];
+    size_t n = 0, len = strcspn(arg, "=");
+    while (options[n])
+        n++;
+    if (len >= sizeof word)
+        len = sizeof word - 1;
+    memcpy(word, arg, len);
+    word[len] = '\0';
+    const char *near = text_nearest(word, options, n);
+    if (near)
+        return cli_usage(verb, "unknown option '%s' (did you mean '%s'?)", word,
+                         near);
+    return cli_usage(verb, "unknown option '%s'", word);
+}
+
+const char *cli_value(int argc, char **argv, int *i, const char *name,
+                      int *missing)
+{
+    const char *arg = argv[*i];
+    size_t n = strlen(name);
+    *missing = 0;
+    if (strncmp(arg, name, n) != 0)
+        return NULL;
+    if (arg[n] == '=' && text_starts(name, "--"))
+        return arg + n + 1;
+    if (arg[n] != '\0')
+        return NULL;
+    if (*i + 1 >= argc) {
+        *missing = 1;
+        return "";
+    }
+    return argv[++*i];
+}
+
+int cli_print(const char *verb, const char *s)
+{
+    if (fputs(s, stdout) != EOF && fflush(stdout) == 0)
+        return CLI_OK;
+    (void)fprintf(stderr, "facet %s: cannot write to standard output\n", verb);
+    return CLI_BROKEN;
+}
+
+static int usage(FILE *to)
+{
+    (void)fprintf(to, "usage: facet VERB [ARGUMENT]...\n"
+                      "       facet VERB --help\n"
+                      "       facet --version\n"
+                      "\n"
+                      "facet runs flows of chained stage programs.\n"
+                      "\n"
+                      "Verbs:\n");
+    for (const struct cli_node *n = verbs; n; n = n->next)
+        (void)fprintf(to, "  %-10s %s\n", n->verb->name, n->verb->summary);
+    (void)fprintf(to, "\n"
+                      "Exit status: 0 all went well, 1 some items failed, "
+                      "2 wrong arguments or a\n"
+                      "pipeline with errors, 3 the work could not be done.\n");
+    return to == stderr ? CLI_USAGE : fflush(to) == 0 ? CLI_OK : CLI_BROKEN;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *names[MAX_VERBS];
+    size_t n = 0;
+    for (const struct cli_node *v = verbs; v && n < MAX_VERBS; v = v->next)
+        names[n++] = v->verb->name;
+    const char *near = text_nearest(word, names, n);
+    (void)fprintf(stderr, "facet: no verb '%s'", word);
+    if (near)
+        (void)fprintf(stderr, " (did you mean '%s'?)", near);
+    (void)fprintf(stderr, "\n`facet --help` lists the verbs\n");
+    return CLI_USAGE;
+}
+
+static bool asks_help(const char *s)
+{
+    return strcmp(s, "--help") == 0 || strcmp(s, "-h") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    log_setup("facet", log_level_from_env());
+    if (argc < 2)
+        return usage(stderr);
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0)
+        return cli_print("--version", "facet " FACET_VERSION "\n");
+    if (strcmp(word, "help") == 0 && argc > 2)
+        word = argv[2];
+    else if (asks_help(word) || strcmp(word, "help") == 0)
+        return usage(stdout);
+    const struct cli_verb *verb = cli_find(word);
+    if (!verb)
+        return unknown_verb(word);
+    if (word == argv[2] || (argc > 2 && asks_help(argv[2])))
+        return cli_print(verb->name, verb->help);
+    return verb->run(argc - 1, argv + 1);
+}
