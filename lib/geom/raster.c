@@ -152,7 +152,7 @@ static double edge_double(const double a[2], const double b[2], double px,
 }
 
 /* Very large triangles: every pixel of the clipped box, in double. */
-static void draw_large(struct raster *r, const double c[3][2], double area,
+static void draw_large(struct raster *r, double c[3][2], double area,
                        const double z[3], int32_t id)
 {
     double lo[2], hi[2];
