@@ -18,6 +18,7 @@ struct info_port {
     char *name, *help;
     struct info_field *fields;
     size_t n;
+    bool open; /* the list ends with "...": other fields may come too */
 };
 struct info_param {
     char *name, *type, *def, *choices, *unit, *help; /* NULL where absent */
@@ -29,24 +30,25 @@ struct stage_info {
     struct info_param *params;
     size_t n_in, n_out, n_params;
     int64_t batch;
+    bool ours; /* `runtime: facet`: the program speaks the link itself */
 };
 
 struct pipe_param {
     char *name, *value; /* after ${var} substitution; lists joined by ',' */
-    int line, column;
+    int line, column;   /* of the value; 0 if it comes from --set */
 };
 struct pipe_stage {
-    char *name;    /* instance */
-    char *run;     /* as written */
-    char **argv;   /* the command without parameters; NULL-terminated */
+    char *name;  /* instance */
+    char *run;   /* as written */
+    char **argv; /* the command without parameters; NULL-terminated */
     size_t argc;
-    bool ours;     /* speaks the link itself; else it runs under the bridge */
+    bool ours; /* speaks the link itself; else it runs under the bridge */
     struct stage_info *info;
     struct pipe_param *params;
     size_t n_params;
-    int replicas;  /* 0: auto */
-    int threads;   /* cores per process; 0: default */
-    int retries;   /* times an item is tried again after failing; default 0 */
+    int replicas; /* 0: auto */
+    int threads;  /* cores per process; 0: default */
+    int retries;  /* times an item is tried again after failing; default 0 */
     int line, column;
 };
 struct pipe_edge {
@@ -55,8 +57,8 @@ struct pipe_edge {
     int line, column;
 };
 struct pipe_var {
-    char *name, *value, *help;
-    bool required; /* no default, must be --set */
+    char *name, *value, *help; /* value NULL: required and not set */
+    bool required;             /* no default, must be --set */
 };
 struct pipeline {
     char *path; /* of the file, as given */
@@ -79,21 +81,31 @@ struct pipe_options {
 
 /* Read, substitute, describe every stage, resolve edges, check fields and
  * parameters. On failure NULL, and `report` (initialised by the caller) holds
- * one line per problem: "file:line:column: text (did you mean 'x'?)"; several
- * problems are reported in one go where possible. Nothing is started but
- * `--describe`. */
+ * one line per problem: "file:line:column: error: text (did you mean 'x'?)"
+ * ("--set NAME=VALUE: error: text" for a --set); several problems are reported
+ * in one go where possible, and e says how many. On success report may hold
+ * warnings in the same form. Nothing is started but `--describe`. */
 enum err_code pipeline_load(const char *path, const struct pipe_options *o,
                             struct pipeline **out, struct buf *report,
                             struct err *e) MUST_USE;
 void pipeline_free(struct pipeline **p);
+
+/* Several at once, at most 8 running at a time; each job's rc, e and info
+ * (owned by the caller afterwards) are filled in. */
+struct info_job {
+    char *const *argv;
+    struct stage_info *info;
+    enum err_code rc;
+    struct err e;
+};
+void stage_info_jobs(struct info_job *jobs, size_t n);
 
 /* Run `argv --describe` (10 s limit, 1 MiB cap) and read its YAML. */
 enum err_code stage_info_from_command(char *const *argv,
                                       struct stage_info **out,
                                       struct err *e) MUST_USE;
 enum err_code stage_info_parse(const char *yaml, size_t n, const char *origin,
-                               struct stage_info **out,
-                               struct err *e) MUST_USE;
+                               struct stage_info **out, struct err *e) MUST_USE;
 void stage_info_free(struct stage_info **i);
 
 /* Graphviz source: stages with replicas, edges labelled with their fields. */

@@ -297,6 +297,13 @@ enum err_code port_parse(const char *name, const char *fields,
             rc = err_set(e, ERR_ARG, "more than %d fields", ITEM_MAX_FIELDS);
             break;
         }
+        if (strncmp(s + strspn(s, " \n"), "...", 3) == 0) {
+            out->open = true;
+            s += strspn(s, " \n") + 3;
+            if (s[strspn(s, " \n")])
+                rc = err_set(e, ERR_ARG, "'...' must be the last");
+            break;
+        }
         struct port_field *f = &out->field[out->n];
         rc = parse_field(s, (size_t)(end - s), f, e);
         if (rc == OK && port_field(out, f->name))

@@ -37,6 +37,8 @@ struct port_spec {
     char *name; /* of the port; owned */
     struct port_field *field;
     size_t n;
+    bool open; /* the list ends with "...": for an output, fields that are not
+                  known beforehand come too (a tape's, a CSV's columns) */
 };
 
 /* The sizes that letters stand for; -1 while unknown. Use one for each
@@ -54,8 +56,8 @@ enum err_code field_type_parse(const char *text, struct field_type *out,
 /* Write it back in the same grammar into out (cut to n). Returns out. */
 char *field_type_text(const struct field_type *t, char *out, size_t n);
 
-/* Read a port's field list. ERR_ARG: syntax, a field twice, a bad name.
- * On failure *out is empty. */
+/* Read a port's field list; it may end with "...". ERR_ARG: syntax, a field
+ * twice, a bad name. On failure *out is empty. */
 enum err_code port_parse(const char *name, const char *fields,
                          struct port_spec *out, struct err *e) MUST_USE;
 void port_free(struct port_spec *p);
