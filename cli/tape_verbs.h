@@ -1,0 +1,24 @@
+/* The parts of `facet tape`, one file each. */
+#ifndef FACET_CLI_TAPE_VERBS_H
+#define FACET_CLI_TAPE_VERBS_H
+
+#include "lib/base/err.h"
+#include "lib/data/item.h"
+#include "lib/data/tensor.h"
+
+/* argv[0] is the word after "tape". All return the exit status. */
+int tape_make_run(int argc, char **argv);
+int tape_show_run(int argc, char **argv);
+
+extern const char tape_make_help[];
+extern const char tape_show_help[];
+
+/* A file as a tensor: a table of numbers as d[rows,columns] (one line of
+ * column names on top is passed over), numpy's .npy, or raw little-endian
+ * bytes for a tensor that is there already. The text of e names the file. */
+enum err_code tape_load_csv(const char *path, enum dtype d, struct tensor **out,
+                            struct err *e) MUST_USE;
+enum err_code tape_load_npy(const char *path, struct tensor **out,
+                            struct err *e) MUST_USE;
+
+#endif
