@@ -1,0 +1,59 @@
+/* FAN, the face alignment network: 68 heatmaps of a face crop. */
+#ifndef FACET_MODELS_FAN_H
+#define FACET_MODELS_FAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/nn/graph.h"
+#include "lib/nn/safetensors.h"
+
+#define FAN_POINTS 68
+#define FAN_SIDE 256 /* of the crop, pixels */
+#define FAN_MAP 64   /* of a heatmap, cells; a cell is 4 crop pixels */
+
+/* Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face
+ * alignment problem?", ICCV 2017; built as in 1adrianb/face-alignment
+ * (608505f, models/fan.py) with any number of features and stacks, both read
+ * from the weights' shapes. Parameter names as PyTorch's. */
+struct fan;
+
+struct fan_info {
+    int features, stacks;
+    int64_t parameters;
+};
+
+/* The weights are copied. ERR_NOTFOUND / ERR_DATA name the parameter. Test:
+ * tests/test_fan.c against PyTorch 1.13. */
+enum err_code fan_new(const struct safetensors *weights, enum nn_mode mode,
+                      struct fan **out, struct err *e) MUST_USE;
+void fan_free(struct fan **f);
+struct fan_info fan_info(const struct fan *f);
+
+/* n crops f32[n,3,256,256] (RGB, 0..1) to heatmaps f32[n,68,64,64]. flip adds
+ * the mirrored crop's maps, mirrored back with left and right points
+ * exchanged (sum, not mean). Crops are run one by one, which is the fastest
+ * on CPUs: all of a crop's activations stay in cache. */
+enum err_code fan_heatmaps(struct fan *f, const float *crops, int64_t n,
+                           bool flip, float *maps, struct err *e) MUST_USE;
+/* Time per step so far, as a table. */
+enum err_code fan_profile(const struct fan *f, struct buf *b,
+                          struct err *e) MUST_USE;
+
+/* How a map becomes a point. */
+enum fan_decode {
+    FAN_CENTROID, /* of the 5x5 cells round the maximum, negatives as 0 */
+    FAN_QUARTER   /* FA: the maximum, a quarter cell towards the higher
+                     neighbour in each axis */
+};
+
+/* maps f32[68,64,64] to points in crop pixels, xy[i] = (x,y), where (0,0) is
+ * the CENTRE of the crop's top-left pixel (cell (x,y) has its centre at
+ * (4x + 1.5, 4y + 1.5)), and to the maximum of each map, score[i]. The first
+ * of equal maxima counts. score may be NULL. */
+void fan_decode(const float *maps, enum fan_decode how,
+                float xy[FAN_POINTS][2], float *score);
+
+#endif

@@ -1,0 +1,69 @@
+/* FAN: heatmaps to points. */
+#include <stddef.h>
+
+#include "lib/models/fan.h"
+#include "lib/models/fan_pairs.h"
+
+const int fan_mirror_point[68] = {
+    16, 15, 14, 13, 12, 11, 10, 9,  8,  7,  6,  5,  4,  3,  2,  1,  0,
+    26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 27, 28, 29, 30, 35, 34, 33,
+    32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52,
+    51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65};
+
+static int sign(float v)
+{
+    return (v > 0) - (v < 0);
+}
+
+/* FA, utils.py get_preds_fromhm: only off the border. */
+static void quarter(const float *m, int x, int y, double *u, double *v)
+{
+    *u = x;
+    *v = y;
+    if (x > 0 && x < FAN_MAP - 1 && y > 0 && y < FAN_MAP - 1) {
+        const float *c = m + y * FAN_MAP + x;
+        *u += 0.25 * sign(c[1] - c[-1]);
+        *v += 0.25 * sign(c[FAN_MAP] - c[-FAN_MAP]);
+    }
+}
+
+static void centroid(const float *m, int x, int y, double *u, double *v)
+{
+    double sum = 0, su = 0, sv = 0;
+    for (int j = y - 2; j <= y + 2; j++) {
+        for (int i = x - 2; i <= x + 2; i++) {
+            if (i < 0 || j < 0 || i >= FAN_MAP || j >= FAN_MAP)
+                continue;
+            double w = (double)m[j * FAN_MAP + i];
+            if (w <= 0)
+                continue;
+            sum += w;
+            su += w * i;
+            sv += w * j;
+        }
+    }
+    *u = sum > 0 ? su / sum : x;
+    *v = sum > 0 ? sv / sum : y;
+}
+
+void fan_decode(const float *maps, enum fan_decode how,
+                float xy[FAN_POINTS][2], float *score)
+{
+    for (int i = 0; i < FAN_POINTS; i++) {
+        const float *m = maps + i * FAN_MAP * FAN_MAP;
+        int best = 0;
+        for (int c = 1; c < FAN_MAP * FAN_MAP; c++) {
+            if (m[c] > m[best])
+                best = c;
+        }
+        double u, v;
+        if (how == FAN_QUARTER)
+            quarter(m, best % FAN_MAP, best / FAN_MAP, &u, &v);
+        else
+            centroid(m, best % FAN_MAP, best / FAN_MAP, &u, &v);
+        xy[i][0] = (float)(4.0 * u + 1.5);
+        xy[i][1] = (float)(4.0 * v + 1.5);
+        if (score)
+            score[i] = m[best];
+    }
+}

@@ -1,0 +1,44 @@
+/* 2-D convolution on oneDNN: the only module that includes dnnl.h. */
+#ifndef FACET_NN_CONV_H
+#define FACET_NN_CONV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/nn/layout.h"
+
+struct nn_conv;
+
+struct nn_conv_desc {
+    int64_t batch;
+    struct nn_shape in, out;
+    int64_t kernel_h, kernel_w, stride, pad;
+    enum nn_layout in_layout, out_layout;
+    bool relu;     /* max(0, .) on the result */
+    bool winograd; /* wanted; direct is taken where there is no such kernel */
+};
+
+/* Prepare: weights f32[O,I,kh,kw] are copied into the kernel's own order,
+ * bias f32[O] or NULL. ERR_ARG, ERR_NOMEM, ERR_UNSUPPORTED. */
+enum err_code nn_conv_new(const struct nn_conv_desc *d, const float *weights,
+                          const float *bias, struct nn_conv **out,
+                          struct err *e) MUST_USE;
+void nn_conv_free(struct nn_conv **c);
+/* Bytes of scratch memory that nn_conv_run needs (64-byte aligned). */
+size_t nn_conv_scratch(const struct nn_conv *c);
+/* The kernel oneDNN chose: "brgconv:avx512_core". */
+const char *nn_conv_kernel(const struct nn_conv *c);
+/* src and dst in the layouts of the description; dst is overwritten. Not for
+ * two threads at once with one nn_conv. */
+enum err_code nn_conv_run(struct nn_conv *c, const float *src, float *dst,
+                          void *scratch, struct err *e) MUST_USE;
+
+/* Can this CPU run NN_BLOCK16 with Winograd kernels? */
+bool nn_conv_has_winograd(void);
+/* Threads that convolutions and the loops of lib/nn use from now on in the
+ * calling thread; n < 1: all cores. */
+void nn_set_threads(int n);
+
+#endif
