@@ -1,0 +1,128 @@
+/* Which snippets a store has dealt with: open addressing on a 128-bit hash of
+ * name and snippet (a false match is less likely than a broken disk). */
+#include "lib/store/done.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/store/scan.h"
+#include "lib/store/store.h"
+
+struct slot {
+    uint64_t h[2]; /* both 0: free */
+    struct store_done_entry entry;
+};
+
+struct store_done {
+    struct slot *slots;
+    size_t n, cap; /* cap: a power of two */
+};
+
+static void hash_of(const char *name, const char *snippet, uint64_t h[2])
+{
+    for (uint64_t i = 0; i < 2; i++)
+        h[i] = store_hash(2 * i + 1, name, strlen(name)) * 31 +
+               store_hash(2 * i + 2, snippet, strlen(snippet));
+    if (!h[0] && !h[1])
+        h[0] = 1;
+}
+
+static struct slot *slot_of(const struct store_done *d, const uint64_t h[2])
+{
+    size_t i = (size_t)h[0] & (d->cap - 1);
+    while ((d->slots[i].h[0] || d->slots[i].h[1]) &&
+           (d->slots[i].h[0] != h[0] || d->slots[i].h[1] != h[1]))
+        i = (i + 1) & (d->cap - 1);
+    return &d->slots[i];
+}
+
+static enum err_code grow(struct store_done *d, struct err *e)
+{
+    struct store_done bigger = {.n = d->n, .cap = d->cap ? 2 * d->cap : 256};
+    bigger.slots = mem_calloc(bigger.cap, sizeof *bigger.slots);
+    if (!bigger.slots)
+        return err_set(e, ERR_NOMEM, "no memory for %zu finished snippets",
+                       bigger.cap);
+    for (size_t i = 0; i < d->cap; i++)
+        if (d->slots[i].h[0] || d->slots[i].h[1])
+            *slot_of(&bigger, d->slots[i].h) = d->slots[i];
+    mem_free(d->slots);
+    *d = bigger;
+    return OK;
+}
+
+static enum err_code add(struct store_done *d, const struct store_group *g,
+                         struct err *e)
+{
+    if (2 * (d->n + 1) > d->cap) {
+        enum err_code rc = grow(d, e);
+        if (rc)
+            return rc;
+    }
+    struct store_outcome o;
+    store_group_measure(g, &o);
+    struct slot s = {.entry = {o.finished, o.failed > 0, o.views}};
+    hash_of(g->rows[0].v[COL_NAME], g->rows[0].v[COL_SNIPPET], s.h);
+    *slot_of(d, s.h) = s;
+    d->n++;
+    return OK;
+}
+
+enum err_code store_done_load(const char *root, struct store_done **out,
+                              struct err *e)
+{
+    *out = NULL;
+    /* A store that only can be read is read as it stands. */
+    struct err why;
+    if (store_recover(root, &why) == ERR_DATA)
+        return err_set(e, ERR_DATA, "%s", why.text);
+    struct store_done *d = mem_calloc(1, sizeof *d);
+    if (!d)
+        return err_set(e, ERR_NOMEM, "no memory for finished snippets");
+    struct store_scan *scan = NULL;
+    enum err_code rc = grow(d, e);
+    if (!rc)
+        rc = store_scan_open(root, &scan, e);
+    while (!rc) {
+        const struct store_group *g;
+        rc = store_scan_next(scan, &g, e);
+        if (rc || !g)
+            break;
+        rc = add(d, g, e);
+    }
+    if (!rc && store_scan_damaged(scan))
+        log_warn("'%s': %zu damaged rows left out; their samples are made "
+                 "again",
+                 root, store_scan_damaged(scan));
+    store_scan_close(&scan);
+    if (rc)
+        store_done_free(&d);
+    *out = d;
+    return rc;
+}
+
+bool store_done_find(const struct store_done *d, const char *name,
+                     const char *snippet, struct store_done_entry *out)
+{
+    uint64_t h[2];
+    hash_of(name, snippet, h);
+    const struct slot *s = slot_of(d, h);
+    *out = s->entry;
+    return s->h[0] || s->h[1];
+}
+
+size_t store_done_count(const struct store_done *d)
+{
+    return d->n;
+}
+
+void store_done_free(struct store_done **d)
+{
+    if (!*d)
+        return;
+    mem_free((*d)->slots);
+    mem_free(*d);
+    *d = NULL;
+}

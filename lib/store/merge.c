@@ -1,0 +1,271 @@
+/* Merging a store: base and journals become a new base, index.csv and
+ * metadata.csv, each appearing whole. */
+#include "lib/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/store/scan.h"
+
+#define SETS_MAX 16
+#define FLUSH_BYTES ((size_t)1 << 16)
+
+/* A file written beside its place and renamed when all of them are whole. */
+struct output {
+    char *tmp, *path;
+    FILE *f;
+    struct buf b;
+    char *set; /* identity layout: whose metadata.csv */
+};
+
+struct merge {
+    const char *root;
+    enum store_layout layout;
+    struct output base, index, meta;
+    struct output sets[SETS_MAX];
+    size_t n_sets;
+};
+
+static enum err_code output_open(struct merge *m, struct output *o,
+                                 const char *name, const char *tmp,
+                                 struct err *e)
+{
+    buf_init(&o->b, 64 * FLUSH_BYTES);
+    o->path = path_join(m->root, name);
+    o->tmp = mem_printf("%s/" STORE_DIR "/%s", m->root, tmp);
+    if (!o->path || !o->tmp)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    o->f = fopen(o->tmp, "we");
+    if (!o->f)
+        return err_errno(e, ERR_IO, errno, "cannot make '%s'", o->tmp);
+    return OK;
+}
+
+static enum err_code output_flush(struct output *o, size_t above,
+                                  struct err *e)
+{
+    if (o->b.len <= above)
+        return OK;
+    if (fwrite(o->b.data, 1, o->b.len, o->f) != o->b.len)
+        return err_errno(e, ERR_IO, errno, "cannot write '%s'", o->path);
+    o->b.len = 0;
+    return OK;
+}
+
+/* Make it durable under its temporary name. */
+static enum err_code output_sync(struct output *o, struct err *e)
+{
+    enum err_code rc = output_flush(o, 0, e);
+    if (!rc && (fflush(o->f) != 0 || fsync(fileno(o->f)) != 0))
+        rc = err_errno(e, ERR_IO, errno, "cannot write '%s'", o->path);
+    return rc;
+}
+
+static enum err_code output_publish(struct output *o, struct err *e)
+{
+    if (rename(o->tmp, o->path) != 0)
+        return err_errno(e, ERR_IO, errno, "cannot rename to '%s'", o->path);
+    mem_free(o->tmp);
+    o->tmp = NULL;
+    return OK;
+}
+
+static void output_free(struct output *o)
+{
+    if (o->f)
+        fclose(o->f);
+    if (o->tmp && o->f)
+        unlink(o->tmp);
+    buf_free(&o->b);
+    mem_free(o->tmp);
+    mem_free(o->path);
+    mem_free(o->set);
+}
+
+/* metadata.csv of one set in the identity layout; made when first met. */
+static enum err_code output_of_set(struct merge *m, const char *set,
+                                   struct output **out, struct err *e)
+{
+    for (size_t i = 0; i < m->n_sets; i++)
+        if (strcmp(m->sets[i].set, set) == 0) {
+            *out = &m->sets[i];
+            return OK;
+        }
+    if (m->n_sets == SETS_MAX)
+        return err_set(e, ERR_UNSUPPORTED, "more than %d sets in '%s'",
+                       SETS_MAX, m->root);
+    struct output *o = &m->sets[m->n_sets];
+    char tmp[32];
+    snprintf(tmp, sizeof tmp, "new-set-%zu", m->n_sets);
+    m->n_sets++;
+    o->set = mem_strdup(set);
+    char *name = path_join(set, "metadata.csv");
+    enum err_code rc = o->set && name
+                           ? output_open(m, o, name, tmp, e)
+                           : err_set(e, ERR_NOMEM, "no memory for a path");
+    mem_free(name);
+    if (!rc)
+        rc = buf_puts(&o->b, "file_name,label,synthetic,name,snippet,i,view,"
+                             "source,method,model,rx_deg,ry_deg,rz_deg\n",
+                      e);
+    *out = o;
+    return rc;
+}
+
+static enum err_code identity_line(struct merge *m, const struct store_row *r,
+                                   const char *path, bool synthetic,
+                                   struct err *e)
+{
+    const char *slash = strchr(path, '/');
+    if (!*path || !slash)
+        return OK;
+    char *set = mem_strndup(path, (size_t)(slash - path));
+    struct output *o = NULL;
+    enum err_code rc = set ? output_of_set(m, set, &o, e)
+                           : err_set(e, ERR_NOMEM, "no memory");
+    mem_free(set);
+    const char *f[] = {slash + 1,          r->v[COL_IDENTITY],
+                       synthetic ? "true" : "false",
+                       r->v[COL_NAME],     r->v[COL_SNIPPET],
+                       r->v[COL_SAMPLE],   r->v[COL_VIEW],
+                       r->v[COL_SOURCE],   synthetic ? r->v[COL_METHOD] : "",
+                       synthetic ? r->v[COL_MODEL] : "",
+                       synthetic ? r->v[COL_RX_DEG] : "",
+                       synthetic ? r->v[COL_RY_DEG] : "",
+                       synthetic ? r->v[COL_RZ_DEG] : ""};
+    for (size_t i = 0; !rc && i < sizeof f / sizeof *f; i++) {
+        if (i)
+            rc = buf_put(&o->b, ",", 1, e);
+        if (!rc)
+            rc = csv_put(&o->b, f[i], e);
+    }
+    if (!rc)
+        rc = buf_put(&o->b, "\n", 1, e);
+    return rc ? rc : output_flush(o, FLUSH_BYTES, e);
+}
+
+/* The seed's list: only snippets whose samples are all there, because its
+ * reader opens frames 0 .. n_frames-1 without looking. */
+static enum err_code seed_line(struct merge *m, const struct store_group *g,
+                               const struct store_outcome *o, struct err *e)
+{
+    if (!o->finished || o->failed || !o->ok)
+        return OK;
+    struct buf *b = &m->meta.b;
+    enum err_code rc = csv_put(b, g->rows[0].v[COL_NAME], e);
+    if (!rc)
+        rc = buf_put(b, ",", 1, e);
+    if (!rc)
+        rc = csv_put(b, g->rows[0].v[COL_SNIPPET], e);
+    if (!rc)
+        rc = buf_printf(b, e, ",%lld,", (long long)o->n_frames);
+    if (!rc)
+        rc = csv_put(b, g->rows[0].v[COL_SET], e);
+    return rc ? rc : buf_put(b, "\n", 1, e);
+}
+
+static enum err_code put_group(struct merge *m, const struct store_group *g,
+                               struct store_totals *t, struct err *e)
+{
+    struct store_outcome o;
+    store_group_measure(g, &o);
+    t->snippets++;
+    t->finished += o.finished;
+    t->ok += o.ok;
+    t->failed += o.failed;
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < g->n; i++) {
+        const struct store_row *r = &g->rows[i];
+        rc = store_row_encode(r, &m->base.b, e);
+        if (!rc)
+            rc = store_row_csv(r, &m->index.b, e);
+        if (!rc)
+            rc = output_flush(&m->base, FLUSH_BYTES, e);
+        if (!rc)
+            rc = output_flush(&m->index, FLUSH_BYTES, e);
+        if (rc || m->layout != STORE_IDENTITY || !store_row_ok(r))
+            continue;
+        /* Views name their source frame as well; it has one line only. */
+        if (i == 0 || strcmp(g->rows[i - 1].v[COL_FRAME], r->v[COL_FRAME]))
+            rc = identity_line(m, r, r->v[COL_FRAME], false, e);
+        if (!rc)
+            rc = identity_line(m, r, r->v[COL_GENERATED], true, e);
+    }
+    if (!rc)
+        rc = seed_line(m, g, &o, e);
+    return rc ? rc : output_flush(&m->meta, FLUSH_BYTES, e);
+}
+
+static enum err_code merge_open(struct merge *m, struct err *e)
+{
+    enum err_code rc = output_open(m, &m->base, STORE_BASE, "new-base", e);
+    if (!rc)
+        rc = output_open(m, &m->index, "index.csv", "new-index", e);
+    if (!rc)
+        rc = output_open(m, &m->meta, "metadata.csv", "new-meta", e);
+    if (!rc)
+        rc = store_row_csv_header(&m->index.b, e);
+    if (!rc)
+        rc = buf_puts(&m->meta.b, "name,snippet,n_frames,set\n", e);
+    return rc;
+}
+
+/* The base goes last: until then the journals still hold the rows. */
+static enum err_code merge_publish(struct merge *m, struct err *e)
+{
+    struct output *all[SETS_MAX + 3];
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_sets; i++)
+        all[n++] = &m->sets[i];
+    all[n++] = &m->meta;
+    all[n++] = &m->index;
+    all[n++] = &m->base;
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = output_sync(all[i], e);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = output_publish(all[i], e);
+    /* Journals are removed next: the base must have arrived. */
+    char *dir = rc ? NULL : path_join(m->root, STORE_DIR);
+    if (!rc)
+        rc = dir ? store_sync_folder(dir, e)
+                 : err_set(e, ERR_NOMEM, "no memory for a path");
+    mem_free(dir);
+    return rc;
+}
+
+enum err_code store_merge(const char *root, enum store_layout layout,
+                          struct store_totals *totals, struct err *e)
+{
+    struct merge m = {.root = root, .layout = layout};
+    struct store_totals t = {0};
+    struct store_scan *scan = NULL;
+    enum err_code rc = merge_open(&m, e);
+    if (!rc)
+        rc = store_scan_open_locked(root, &scan, e);
+    while (!rc) {
+        const struct store_group *g;
+        rc = store_scan_next(scan, &g, e);
+        if (rc || !g)
+            break;
+        rc = put_group(&m, g, &t, e);
+    }
+    if (scan)
+        t.damaged = store_scan_damaged(scan);
+    store_scan_close(&scan);
+    if (!rc)
+        rc = merge_publish(&m, e);
+    output_free(&m.base);
+    output_free(&m.index);
+    output_free(&m.meta);
+    for (size_t i = 0; i < m.n_sets; i++)
+        output_free(&m.sets[i]);
+    if (totals)
+        *totals = t;
+    return rc ? err_wrap(e, "merging the store '%s'", root) : OK;
+}

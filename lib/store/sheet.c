@@ -1,0 +1,244 @@
+/* Contact sheets: cells on disk, composed when whole. */
+#include "lib/store/sheet.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/store/layout.h"
+#include "lib/store/sheet_compose.h"
+#include "lib/store/store.h"
+
+#define CELLS ".sheets"
+#define PENDING_MAX ((size_t)10000000)
+
+/* Everything below happens under this lock; -1 on failure. */
+static int lock_sheets(const char *root, struct err *e)
+{
+    char *dir = path_join(root, CELLS);
+    char *path = dir ? path_join(dir, ".lock") : NULL;
+    int fd = -1;
+    if (!path) {
+        err_set(e, ERR_NOMEM, "no memory for a path");
+    } else if (file_mkdirs(dir, e) == OK) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0)
+            err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
+        while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+            if (errno == EINTR)
+                continue;
+            err_errno(e, ERR_IO, errno, "cannot lock '%s'", path);
+            close(fd);
+            fd = -1;
+        }
+    }
+    mem_free(path);
+    mem_free(dir);
+    return fd;
+}
+
+static void remove_files(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+    while (d && (entry = readdir(d)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(d), entry->d_name, 0);
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+/* Take a sheet's cells away at one stroke, then its empty parents. rel: the
+ * cells' folder below <root>/.sheets. */
+static enum err_code drop_cells(const char *root, const char *rel,
+                                struct err *e)
+{
+    char *dir = mem_printf("%s/" CELLS "/%s", root, rel);
+    char *trash = path_join(root, CELLS "/.trash");
+    enum err_code rc = OK;
+    if (!dir || !trash) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a path");
+    } else {
+        remove_files(trash); /* of a killed process */
+        if (rename(dir, trash) != 0)
+            rc = err_errno(e, ERR_IO, errno, "cannot move '%s'", dir);
+    }
+    if (!rc) {
+        remove_files(trash);
+        char *first = dir + strlen(root) + sizeof "/" CELLS;
+        for (char *slash = strrchr(dir, '/'); slash && slash > first;
+             slash = strrchr(dir, '/')) {
+            *slash = 0;
+            if (rmdir(dir) != 0)
+                break; /* others are at work there */
+        }
+    }
+    mem_free(trash);
+    mem_free(dir);
+    return rc;
+}
+
+/* Compose the cells of rel ("<name>/<snippet>/<group>") and write the sheet.
+ * With all cells there they are dropped, unless `keep`. */
+static enum err_code compose(const struct sheet_options *o, const char *rel,
+                             bool keep, bool *whole, struct err *e)
+{
+    const char *group = path_base(rel);
+    char *what = mem_strndup(rel, (size_t)(group - rel - 1));
+    char *dir = mem_printf("%s/" CELLS "/%s", o->root, rel);
+    char *tmp = path_join(o->root, CELLS "/.new");
+    char *folder = what ? path_join(o->root, what) : NULL;
+    char *sheet = folder ? mem_printf("%s/sheet_%s.png", folder, group) : NULL;
+    struct buf b = {0};
+    int64_t have = 0, count = 0;
+    enum err_code rc =
+        dir && tmp && sheet
+            ? sheet_compose(o, dir, what, &b, &have, &count, e)
+            : err_set(e, ERR_NOMEM, "no memory for a path");
+    *whole = count > 0 && have == count;
+    if (!rc && count)
+        rc = file_mkdirs(folder, e);
+    if (!rc && count)
+        rc = store_write_via(tmp, sheet, b.data, b.len, e);
+    if (!rc && *whole && !keep)
+        rc = drop_cells(o->root, rel, e);
+    buf_free(&b);
+    mem_free(sheet);
+    mem_free(folder);
+    mem_free(tmp);
+    mem_free(dir);
+    mem_free(what);
+    return rc;
+}
+
+static enum err_code put_cell(const struct sheet_options *o, const char *path,
+                              const struct tensor *picture, const char *label,
+                              int64_t count, struct err *e)
+{
+    struct buf b;
+    enum err_code rc = sheet_encode_cell(o, picture, label, count, &b, e);
+    if (!rc)
+        rc = file_write_atomic(path, b.data, b.len, e);
+    buf_free(&b);
+    return rc;
+}
+
+/* Are all cells there? Looks for the last ones first: mostly one look. */
+static bool all_there(const char *dir, int64_t count)
+{
+    bool there = true;
+    for (int64_t i = count - 1; there && i >= 0; i--) {
+        char *path = mem_printf("%s/cell_%04lld.png", dir, (long long)i);
+        there = path && file_exists(path);
+        mem_free(path);
+    }
+    return there;
+}
+
+static enum err_code add_locked(const struct sheet_options *o,
+                                const struct sheet_cell *c, bool *made,
+                                struct err *e)
+{
+    char *rel = mem_printf("%s/%s/%lld", c->name, c->snippet,
+                           (long long)c->group);
+    char *dir = rel ? mem_printf("%s/" CELLS "/%s", o->root, rel) : NULL;
+    char *sheet = mem_printf("%s/%s/%s/sheet_%lld.png", o->root, c->name,
+                             c->snippet, (long long)c->group);
+    char *cell = dir ? mem_printf("%s/cell_%04lld.png", dir,
+                                  (long long)c->index)
+                     : NULL;
+    char *source = dir ? path_join(dir, "source.png") : NULL;
+    enum err_code rc = OK;
+    bool whole;
+    if (!sheet || !cell || !source)
+        rc = err_set(e, ERR_NOMEM, "no memory for a path");
+    else if (!o->overwrite && file_exists(sheet) && !file_exists(dir))
+        goto out; /* complete before: this is a replay */
+    if (!rc && c->source && !file_exists(source))
+        rc = put_cell(o, source, c->source, "", c->count, e);
+    if (!rc)
+        rc = put_cell(o, cell, c->picture, c->label, c->count, e);
+    if (!rc && all_there(dir, c->count)) {
+        rc = compose(o, rel, o->overwrite, &whole, e);
+        *made = !rc && whole;
+    }
+out:
+    mem_free(source);
+    mem_free(cell);
+    mem_free(sheet);
+    mem_free(dir);
+    mem_free(rel);
+    return rc;
+}
+
+enum err_code sheet_add(const struct sheet_options *o,
+                        const struct sheet_cell *c, bool *made, struct err *e)
+{
+    *made = false;
+    struct store_key k = {.name = c->name,
+                          .snippet = c->snippet,
+                          .sample = c->group,
+                          .view = c->index};
+    enum err_code rc = store_check_key(STORE_VIEWS, &k, e);
+    if (!rc && (c->count < 1 || c->count > SHEET_MAX_CELLS))
+        rc = err_set(e, ERR_DATA, "a sheet of %lld cells (1 .. %d)",
+                     (long long)c->count, SHEET_MAX_CELLS);
+    if (!rc && (c->index < 0 || c->index >= c->count || c->group < 0))
+        rc = err_set(e, ERR_DATA, "cell %lld of %lld in sheet %lld",
+                     (long long)c->index, (long long)c->count,
+                     (long long)c->group);
+    if (rc)
+        return rc;
+    struct err why = {0};
+    int lock = lock_sheets(o->root, &why);
+    if (lock < 0)
+        return err_set(e, why.code, "%s", why.text);
+    rc = add_locked(o, c, made, e);
+    close(lock);
+    return rc;
+}
+
+enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
+                           struct err *e)
+{
+    *n = 0;
+    char *cells = path_join(o->root, CELLS);
+    if (!cells)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    struct file_list l = {0};
+    struct err why = {0};
+    int lock = -1;
+    enum err_code rc = OK;
+    if (file_is_dir(cells)) {
+        lock = lock_sheets(o->root, &why);
+        rc = lock < 0 ? err_set(e, why.code, "%s", why.text)
+                      : file_walk(cells, PENDING_MAX, &l, e);
+    }
+    char *last = NULL; /* the folder before: files come sorted */
+    for (size_t i = 0; !rc && i < l.n; i++) {
+        const char *base = path_base(l.names[i]);
+        size_t len = base > l.names[i] ? (size_t)(base - l.names[i] - 1) : 0;
+        if (!len || (last && strlen(last) == len &&
+                     memcmp(last, l.names[i], len) == 0))
+            continue;
+        mem_free(last);
+        last = mem_strndup(l.names[i], len);
+        bool whole = false;
+        rc = last ? compose(o, last, false, &whole, e)
+                  : err_set(e, ERR_NOMEM, "no memory for a path");
+        *n += !rc && !whole;
+    }
+    mem_free(last);
+    file_list_free(&l);
+    if (lock >= 0)
+        close(lock);
+    mem_free(cells);
+    return rc;
+}

@@ -1,0 +1,421 @@
+/* sample-writer: samples and failures into a store on disk (docs/store.md). */
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/data/item.h"
+#include "lib/flow/stage.h"
+#include "lib/media/image.h"
+#include "lib/store/layout.h"
+#include "lib/store/store.h"
+
+#define POINTS 68
+#define PNG_LEVEL 6
+#define NUMBERS 16
+
+struct ctx {
+    /* parameters */
+    const char *root;
+    int layout, format, pose_format;
+    int64_t quality;
+    bool frame, pose, landmarks, generated, overwrite;
+    /* state */
+    struct store *store;
+    size_t written, there, failed;
+};
+
+static const char *const exts[] = {"jpg", "png"};
+
+/* A row in the making: texts of numbers, paths to free. */
+struct draft {
+    struct store_row row;
+    char number[NUMBERS][32];
+    int n_numbers;
+    char *path[4]; /* enum store_file */
+    char *reason;
+};
+
+static void put_i64(struct draft *d, enum store_col c, int64_t v)
+{
+    char *out = d->number[d->n_numbers++];
+    snprintf(out, sizeof d->number[0], "%lld", (long long)v);
+    d->row.v[c] = out;
+}
+
+/* A whole-number field, where the item has it. */
+static void take_i64(struct draft *d, enum store_col c, const struct item *it,
+                     const char *field)
+{
+    const struct field *f = item_get(it, field);
+    if (f && (f->type == VAL_I64 || f->type == VAL_F64))
+        put_i64(d, c, item_i64(it, field, 0));
+}
+
+/* The shortest text that reads back as the same float. */
+static void float_text(float v, char *out, size_t n)
+{
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(out, n, "%.*g", digits, (double)v);
+        if (strtof(out, NULL) == v) /* NaN: stays "nan" at 9 digits */
+            return;
+    }
+}
+
+static void take_pose(struct draft *d, const struct item *it)
+{
+    const struct tensor *t = item_tensor(it, "pose_deg");
+    for (int a = 0; t && t->count == 3 && a < 3; a++) {
+        char *out = d->number[d->n_numbers++];
+        float_text(tensor_f32(t)[a], out, sizeof d->number[0]);
+        d->row.v[COL_RX_DEG + a] = out;
+    }
+}
+
+static void draft_free(struct draft *d)
+{
+    for (int i = 0; i < 4; i++)
+        mem_free(d->path[i]);
+    mem_free(d->reason);
+}
+
+/* What is common to samples and failures. */
+static enum err_code draft_start(struct draft *d, const struct ctx *c,
+                                 const struct item *it, struct store_key *k,
+                                 struct err *e)
+{
+    memset(d, 0, sizeof *d);
+    store_row_clear(&d->row);
+    const char **v = d->row.v;
+    v[COL_NAME] = item_str(it, "name", "");
+    v[COL_SNIPPET] = item_str(it, "snippet", "");
+    v[COL_SET] = item_str(it, "set", "");
+    v[COL_IDENTITY] = item_str(it, "identity", "");
+    v[COL_SOURCE] = item_str(it, "path", "");
+    v[COL_NOTE] = item_str(it, "decode_note", "");
+    v[COL_METHOD] = item_str(it, "method", "");
+    v[COL_MODEL] = item_str(it, "model", "");
+    take_i64(d, COL_N_FRAMES, it, "n_frames");
+    take_i64(d, COL_SAMPLE, it, "sample");
+    take_i64(d, COL_VIEW, it, "view");
+    take_i64(d, COL_N_VIEWS, it, "n_views");
+    take_i64(d, COL_PTS_NS, it, "pts_ns");
+    take_i64(d, COL_FRAME_INDEX, it, "frame_index");
+    take_i64(d, COL_SEED, it, "seed");
+    take_pose(d, it);
+    const struct tensor *frame = item_tensor(it, "frame");
+    if (frame && frame->ndim == 3) {
+        put_i64(d, COL_HEIGHT, frame->shape[0]);
+        put_i64(d, COL_WIDTH, frame->shape[1]);
+    }
+    *k = (struct store_key){
+        .name = v[COL_NAME],
+        .snippet = v[COL_SNIPPET],
+        .set = v[COL_SET],
+        .identity = v[COL_IDENTITY],
+        .sample = item_i64(it, "sample", -1),
+        .view = item_i64(it, "view", -1),
+    };
+    /* A failure is only a row: it needs no identity for a folder. */
+    bool failure = item_get(it, "error_code") != NULL;
+    return store_check_key(failure ? STORE_PAIRS : (enum store_layout)c->layout,
+                           k, e);
+}
+
+/* Is this file to be written? Also names it, in d->path and the row. */
+static enum err_code plan_file(struct ctx *c, struct draft *d,
+                               const struct store_key *k, enum store_file file,
+                               enum store_col col, const char *ext,
+                               bool *write, struct err *e)
+{
+    d->path[file] = store_file_path((enum store_layout)c->layout, file, k, ext);
+    if (!d->path[file])
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    d->row.v[col] = d->path[file];
+    bool again = c->overwrite && (file != STORE_FRAME || k->view <= 0);
+    *write = again || !store_has(c->store, d->path[file]);
+    if (*write)
+        c->written++;
+    else
+        c->there++;
+    return OK;
+}
+
+static enum err_code put_picture(struct ctx *c, const char *path,
+                                 const struct tensor *t,
+                                 const struct image_text *text, struct err *e)
+{
+    struct buf b = {0};
+    enum err_code rc = text_ends(path, ".png")
+                           ? image_encode_png(t, PNG_LEVEL, text, &b, e)
+                           : image_encode_jpeg(t, (int)c->quality, text, &b, e);
+    if (!rc)
+        rc = store_put(c->store, path, b.data, b.len, e);
+    else
+        rc = err_wrap(e, "cannot encode '%s'", path);
+    buf_free(&b);
+    return rc;
+}
+
+static enum err_code put_points(struct ctx *c, const char *path,
+                                const struct tensor *points,
+                                const struct tensor *scores, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, 65536);
+    const float *p = tensor_f32(points);
+    enum err_code rc = buf_puts(&b, "x,y,z,score\n", e);
+    for (int i = 0; !rc && i < POINTS; i++) {
+        char t[4][32] = {"", "", "", ""};
+        for (int a = 0; a < 3; a++)
+            float_text(p[3 * i + a], t[a], sizeof t[a]);
+        if (scores)
+            float_text(tensor_f32(scores)[i], t[3], sizeof t[3]);
+        rc = buf_printf(&b, e, "%s,%s,%s,%s\n", t[0], t[1], t[2], t[3]);
+    }
+    if (!rc)
+        rc = store_put(c->store, path, b.data, b.len, e);
+    buf_free(&b);
+    return rc;
+}
+
+/* A generated picture says so itself, wherever it travels. */
+static enum err_code put_generated(struct ctx *c, const struct draft *d,
+                                   const struct tensor *t, struct err *e)
+{
+    const char *const *v = d->row.v;
+    char *source = mem_printf("%s/%s sample %s", v[COL_NAME], v[COL_SNIPPET],
+                              *v[COL_SAMPLE] ? v[COL_SAMPLE] : "0");
+    char pose[112];
+    snprintf(pose, sizeof pose, "rx %s ry %s rz %s degrees", v[COL_RX_DEG],
+             v[COL_RY_DEG], v[COL_RZ_DEG]);
+    struct image_text text[9] = {
+        {"Synthetic", "true"},
+        {"Software", STORE_SOFTWARE},
+        {"Comment", "Generated picture: not a photograph."},
+        {"Source", source},
+    };
+    size_t n = 4;
+    if (*v[COL_METHOD])
+        text[n++] = (struct image_text){"Method", v[COL_METHOD]};
+    if (*v[COL_MODEL])
+        text[n++] = (struct image_text){"Model", v[COL_MODEL]};
+    if (*v[COL_RX_DEG])
+        text[n++] = (struct image_text){"Pose", pose};
+    if (*v[COL_SEED])
+        text[n++] = (struct image_text){"Seed", v[COL_SEED]};
+    text[n] = (struct image_text){NULL, NULL};
+    enum err_code rc =
+        source ? put_picture(c, d->path[STORE_GENERATED], t, text, e)
+               : err_set(e, ERR_NOMEM, "no memory for a picture's text");
+    mem_free(source);
+    return rc;
+}
+
+static enum err_code write_files(struct ctx *c, struct draft *d,
+                                 const struct store_key *k,
+                                 const struct item *it, struct err *e)
+{
+    const struct tensor *frame = c->frame ? item_tensor(it, "frame") : NULL;
+    const struct tensor *pose = c->pose ? item_tensor(it, "pose") : NULL;
+    const struct tensor *points =
+        item_tensor(it, k->view >= 0 ? "target" : "landmarks");
+    const struct tensor *made = c->generated ? item_tensor(it, "generated")
+                                             : NULL;
+    bool flat = c->layout == STORE_IDENTITY; /* pictures to learn from only */
+    enum err_code rc = OK;
+    bool go;
+    if (!frame && !made)
+        return err_set(e, ERR_DATA, "nothing to store: the item has no %s",
+                       c->frame ? "frame" : "generated picture");
+    if (frame) {
+        rc = plan_file(c, d, k, STORE_FRAME, COL_FRAME, exts[c->format], &go,
+                       e);
+        if (!rc && go)
+            rc = put_picture(c, d->path[STORE_FRAME], frame, NULL, e);
+    }
+    if (!rc && pose && !flat) {
+        rc = plan_file(c, d, k, STORE_POSE, COL_POSE, exts[c->pose_format],
+                       &go, e);
+        if (!rc && go)
+            rc = put_picture(c, d->path[STORE_POSE], pose, NULL, e);
+    }
+    if (!rc && c->landmarks && points && !flat) {
+        rc = plan_file(c, d, k, STORE_LANDMARKS, COL_LANDMARKS, "csv", &go, e);
+        if (!rc && go)
+            rc = put_points(c, d->path[STORE_LANDMARKS], points,
+                            item_tensor(it, "scores"), e);
+    }
+    if (!rc && made) {
+        rc = plan_file(c, d, k, STORE_GENERATED, COL_GENERATED, "png", &go, e);
+        if (!rc && go)
+            rc = put_generated(c, d, made, e);
+    }
+    return rc;
+}
+
+static enum err_code write_sample(struct ctx *c, const struct item *it,
+                                  struct err *e)
+{
+    struct draft d;
+    struct store_key k;
+    enum err_code rc = draft_start(&d, c, it, &k, e);
+    if (k.sample < 0) { /* one picture, no sampler before us */
+        k.sample = 0;
+        d.row.v[COL_SAMPLE] = "0";
+        if (!*d.row.v[COL_N_FRAMES])
+            d.row.v[COL_N_FRAMES] = "1";
+    }
+    d.row.v[COL_STATUS] = "ok";
+    if (!rc)
+        rc = write_files(c, &d, &k, it, e);
+    if (!rc)
+        rc = store_log(c->store, &d.row, e);
+    draft_free(&d);
+    return rc;
+}
+
+/* One line: reasons come from libraries and may hold anything. */
+static char *one_line(const char *s)
+{
+    char *out = mem_strdup(s);
+    for (char *p = out; p && *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    return out;
+}
+
+static enum err_code write_failure(struct ctx *c, const struct item *it,
+                                   struct err *e)
+{
+    struct draft d;
+    struct store_key k;
+    enum err_code rc = draft_start(&d, c, it, &k, e);
+    if (!rc) {
+        d.reason = one_line(item_str(it, "error_text", ""));
+        if (!d.reason)
+            rc = err_set(e, ERR_NOMEM, "no memory for a reason");
+    }
+    if (!rc) {
+        enum err_code code = err_from_word(item_str(it, "error_code", ""));
+        /* Before there is a frame, bad data means that it cannot be decoded. */
+        d.row.v[COL_STATUS] = store_status(code, !item_tensor(it, "frame"));
+        d.row.v[COL_REASON] = d.reason;
+        d.row.v[COL_STAGE] = item_str(it, "error_stage", "");
+        d.row.v[COL_NOTE] = "";
+        rc = store_log(c->store, &d.row, e);
+    }
+    if (!rc)
+        c->failed++;
+    draft_free(&d);
+    return rc;
+}
+
+static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
+{
+    struct ctx *c = ctx;
+    (void)s;
+    return store_open(c->root, (enum store_layout)c->layout, &c->store, e);
+}
+
+static enum err_code writer_transform(void *ctx, struct stage *s,
+                                      struct item *const *in, size_t n,
+                                      struct err *e)
+{
+    struct ctx *c = ctx;
+    bool failures = strcmp(stage_in_port(s), "failed") == 0;
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = failures ? write_failure(c, in[i], e) : write_sample(c, in[i], e);
+    return rc;
+}
+
+static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
+{
+    struct ctx *c = ctx;
+    struct store_totals t;
+    enum err_code rc = store_finish(c->store, &t, e);
+    if (rc)
+        return rc;
+    stage_report(s, "%zu files written, %zu were there, %zu failures noted",
+                 c->written, c->there, c->failed);
+    if (stage_replica(s) == 0)
+        stage_report(s,
+                     "%s: %zu snippets (%zu finished), %zu samples ok, %zu "
+                     "failed; see index.csv",
+                     c->root, t.snippets, t.finished, t.ok, t.failed);
+    if (t.damaged)
+        stage_report(s, "%zu damaged rows left out", t.damaged);
+    return OK;
+}
+
+static void writer_close(void *ctx)
+{
+    struct ctx *c = ctx;
+    store_close(&c->store);
+}
+
+#define AT(m) offsetof(struct ctx, m)
+static const struct stage_param params[] = {
+    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+     "folder of the store; made where missing"},
+    {"layout", PARAM_ENUM, AT(layout), "pairs", 0, 0, "pairs|views|identity",
+     NULL,
+     "pairs: <name>/<snippet>/frame_<i>, pose_<i>; views: the same with "
+     "view_<i>_<vv>.png; identity: <set>/<identity>/<picture> with "
+     "metadata.csv"},
+    {"format", PARAM_ENUM, AT(format), "jpg", 0, 0, "jpg|png", NULL,
+     "of frames"},
+    {"pose-format", PARAM_ENUM, AT(pose_format), "png", 0, 0, "jpg|png", NULL,
+     "of pose pictures; jpg, with smeared colours, is what the seed wrote"},
+    {"quality", PARAM_INT, AT(quality), "95", 1, 100, NULL, NULL,
+     "of JPEG; from 90 up colours are kept at full size"},
+    {"frame", PARAM_BOOL, AT(frame), "yes", 0, 0, NULL, NULL, "store frames"},
+    {"pose", PARAM_BOOL, AT(pose), "yes", 0, 0, NULL, NULL,
+     "store pose pictures"},
+    {"landmarks", PARAM_BOOL, AT(landmarks), "yes", 0, 0, NULL, NULL,
+     "store landmarks"},
+    {"generated", PARAM_BOOL, AT(generated), "yes", 0, 0, NULL, NULL,
+     "store generated pictures, always as PNG that says so"},
+    {"overwrite", PARAM_BOOL, AT(overwrite), "no", 0, 0, NULL, NULL,
+     "write files again that are there"},
+    {0}};
+
+#define COMMON                                                                 \
+    "name str, snippet str, path str?, identity str?, set str?, sample i64?, " \
+    "n_frames i64?, frame_index i64?, pts_ns i64?, view i64?, n_views i64?, "  \
+    "pose_deg f32[3]?, method str?, model str?, seed i64?"
+
+static const struct stage_port in[] = {
+    {"in",
+     COMMON ", frame u8[H,W,3]?, pose u8[h,w,3]?, generated u8[a,b,3]?, "
+            "landmarks f32[68,3]?, target f32[68,3]?, scores f32[68]?, "
+            "decode_note str?",
+     "one item a sample, or a view of a sample"},
+    {"failed", COMMON ", error_code str, error_text str, error_stage str",
+     "the `failed` ports of other stages: noted as the sample's status"},
+    {0}};
+
+static const struct stage_desc desc = {
+    .name = "sample-writer",
+    .help = "Stores frames, pose pictures, landmarks and generated views, and "
+            "what became of every sample. An item is done once its files and "
+            "its row are safe on disk; running again writes nothing twice.",
+    .kind = STAGE_SINK,
+    .in = in,
+    .params = params,
+    .ctx_size = sizeof(struct ctx),
+    .open = writer_open,
+    .transform = writer_transform,
+    .finish = writer_finish,
+    .close = writer_close,
+};
+
+int main(int argc, char **argv)
+{
+    return stage_main(&desc, argc, argv);
+}

@@ -1,0 +1,170 @@
+/* sheet-writer: items to contact sheets, one PNG a picture (docs/store.md). */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/data/item.h"
+#include "lib/flow/stage.h"
+#include "lib/store/row.h"
+#include "lib/store/sheet.h"
+
+enum picture { PICTURE_GENERATED, PICTURE_FRAME, PICTURE_POSE };
+enum cells { CELLS_VIEWS, CELLS_SAMPLES };
+enum labels { LABELS_NONE, LABELS_POSE, LABELS_NAME };
+
+struct ctx {
+    const char *root;
+    int picture, cells, labels;
+    int64_t columns, cell;
+    bool source, overwrite;
+    size_t made;
+};
+
+static const char *const picture_fields[] = {"generated", "frame", "pose"};
+
+static struct sheet_options options(const struct ctx *c)
+{
+    return (struct sheet_options){
+        .root = c->root,
+        .columns = c->columns,
+        .cell = c->cell,
+        .labels = c->labels != LABELS_NONE,
+        .overwrite = c->overwrite,
+        .synthetic = c->picture == PICTURE_GENERATED,
+    };
+}
+
+static void label_of(const struct ctx *c, const struct item *it,
+                     const struct sheet_cell *cell, char *out, size_t n)
+{
+    const struct tensor *t = item_tensor(it, "pose_deg");
+    out[0] = 0;
+    if (c->labels == LABELS_POSE && t && t->count == 3) {
+        const float *p = tensor_f32(t);
+        int k = snprintf(out, n, "rx %+.4g ry %+.4g", (double)p[0] + 0.0,
+                         (double)p[1] + 0.0);
+        if (p[2] != 0.0f && k > 0 && (size_t)k < n)
+            snprintf(out + k, n - (size_t)k, " rz %+.4g", (double)p[2]);
+    } else if (c->labels != LABELS_NONE) {
+        snprintf(out, n, "%lld", (long long)cell->index);
+    }
+    if (c->labels == LABELS_NAME)
+        snprintf(out, n, "%s %lld", cell->snippet, (long long)cell->index);
+}
+
+static enum err_code add_item(struct ctx *c, const struct item *it,
+                              bool failed, struct err *e)
+{
+    bool views = c->cells == CELLS_VIEWS;
+    struct sheet_cell cell = {
+        .name = item_str(it, "name", ""),
+        .snippet = item_str(it, "snippet", ""),
+        .group = views ? item_i64(it, "sample", 0) : 0,
+        .index = item_i64(it, views ? "view" : "sample", -1),
+        .count = item_i64(it, views ? "n_views" : "n_frames", 0),
+    };
+    char label[256];
+    if (failed) {
+        /* The picture failed before it had cells: no sheet will come. */
+        if (cell.index < 0 || cell.count < 1)
+            return OK;
+        enum err_code code = err_from_word(item_str(it, "error_code", ""));
+        snprintf(label, sizeof label, "%s", store_status(code, false));
+    } else {
+        cell.picture = item_tensor(it, picture_fields[c->picture]);
+        if (!cell.picture)
+            return err_set(e, ERR_DATA, "the item has no '%s' for the sheet",
+                           picture_fields[c->picture]);
+        label_of(c, it, &cell, label, sizeof label);
+    }
+    cell.label = label;
+    if (c->source && (views || c->picture != PICTURE_FRAME))
+        cell.source = item_tensor(it, "frame");
+    if (cell.source && cell.source->ndim != 3)
+        cell.source = NULL;
+    struct sheet_options o = options(c);
+    bool made;
+    enum err_code rc = sheet_add(&o, &cell, &made, e);
+    c->made += !rc && made;
+    return rc;
+}
+
+static enum err_code sheet_transform(void *ctx, struct stage *s,
+                                     struct item *const *in, size_t n,
+                                     struct err *e)
+{
+    bool failed = strcmp(stage_in_port(s), "failed") == 0;
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = add_item(ctx, in[i], failed, e);
+    return rc;
+}
+
+static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
+{
+    struct ctx *c = ctx;
+    struct sheet_options o = options(c);
+    size_t incomplete;
+    enum err_code rc = sheet_finish(&o, &incomplete, e);
+    if (rc)
+        return rc;
+    stage_report(s, "%zu sheets made in %s", c->made, c->root);
+    if (incomplete && stage_replicas(s) <= 1)
+        stage_report(s, "%zu sheets have empty cells: some views are missing",
+                     incomplete);
+    return OK;
+}
+
+#define AT(m) offsetof(struct ctx, m)
+static const struct stage_param params[] = {
+    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+     "folder of the sheets: <root>/<name>/<snippet>/sheet_<i>.png; may be a "
+     "store's"},
+    {"picture", PARAM_ENUM, AT(picture), "generated", 0, 0,
+     "generated|frame|pose", NULL, "which field the cells show"},
+    {"cells", PARAM_ENUM, AT(cells), "views", 0, 0, "views|samples", NULL,
+     "views: a sheet a sample, a cell a view; samples: a sheet a clip, a cell "
+     "a sample"},
+    {"columns", PARAM_INT, AT(columns), "0", 0, 256, NULL, NULL,
+     "cells in a row; 0: the nearest to a square"},
+    {"cell", PARAM_INT, AT(cell), "160", 8, 2048, NULL, "px",
+     "side of a cell"},
+    {"labels", PARAM_ENUM, AT(labels), "pose", 0, 0, "none|pose|name", NULL,
+     "text under the cells"},
+    {"source", PARAM_BOOL, AT(source), "yes", 0, 0, NULL, NULL,
+     "show the source frame above the cells"},
+    {"overwrite", PARAM_BOOL, AT(overwrite), "no", 0, 0, NULL, NULL,
+     "make sheets again that are there"},
+    {0}};
+
+#define COMMON                                                                 \
+    "name str, snippet str, sample i64?, n_frames i64?, view i64?, "           \
+    "n_views i64?"
+
+static const struct stage_port in[] = {
+    {"in",
+     COMMON ", generated u8[a,b,3]?, frame u8[H,W,3]?, pose u8[h,w,3]?, "
+            "pose_deg f32[3]?",
+     "one item a cell"},
+    {"failed", COMMON ", error_code str",
+     "failed views: their cells stay empty, so that the sheet can be whole"},
+    {0}};
+
+static const struct stage_desc desc = {
+    .name = "sheet-writer",
+    .help = "Lays items out on contact sheets, one PNG a picture. Cells are "
+            "kept on disk until their sheet is whole; a sheet that lacks some "
+            "at the end is made with empty cells.",
+    .kind = STAGE_SINK,
+    .in = in,
+    .params = params,
+    .ctx_size = sizeof(struct ctx),
+    .transform = sheet_transform,
+    .finish = sheet_done,
+};
+
+int main(int argc, char **argv)
+{
+    return stage_main(&desc, argc, argv);
+}
