@@ -1,0 +1,113 @@
+/* Inside lib/media/video*.c only. */
+#ifndef FACET_MEDIA_VIDEO_INTERNAL_H
+#define FACET_MEDIA_VIDEO_INTERNAL_H
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+
+#include "lib/media/video.h"
+
+#define VIDEO_MAX_SIDE 16384
+#define VIDEO_MAX_PIXELS ((int64_t)1 << 26)
+#define VIDEO_MAX_PACKETS ((size_t)1 << 24)
+
+/* ---- video_input.c: the demuxer over a plain file ---- */
+
+struct video_input {
+    int fd;
+    AVFormatContext *fmt;
+    AVIOContext *io;
+    int stream;  /* the chosen one, -1 before */
+    int io_errno; /* of a failed read */
+};
+
+/* FFmpeg's log lines go to log_debug; call before any other FFmpeg function. */
+void video_log_init(void);
+/* How many lines of level error FFmpeg has logged, in all threads. */
+uint64_t video_log_errors(void);
+/* Set e to "cannot <what> '<path>': <FFmpeg's text> (<its last log line>)". */
+enum err_code video_error(struct err *e, enum err_code code, int averror,
+                          const char *what, const char *path);
+enum err_code video_input_open(struct video_input *in, const char *path,
+                               struct err *e) MUST_USE;
+void video_input_close(struct video_input *in);
+
+/* ---- video_frame.c: decoded frames to pictures ---- */
+
+struct video_shape {
+    AVRational sar;    /* of the container; num 0: the frame's */
+    bool has_matrix;
+    int32_t matrix[9]; /* display matrix of the container */
+    int64_t max_side;
+    bool deinterlace;
+};
+struct video_converter {
+    struct SwsContext *sws;
+    int src_w, src_h, dst_w, dst_h, range, space;
+    enum AVPixelFormat format;
+    uint8_t *rgb; /* dst_h rows of `pitch` bytes */
+    size_t pitch;
+    AVFrame *fields; /* deinterlaced copy */
+};
+void video_converter_free(struct video_converter *c);
+enum err_code video_convert(struct video_converter *c,
+                            const struct video_shape *s, const AVFrame *f,
+                            struct tensor **out, struct err *e) MUST_USE;
+
+/* ---- video_index.c: what the packets promise ---- */
+
+struct video_packet { /* in the order of decoding */
+    int64_t pts;
+    bool key, hidden; /* hidden: decoded, not delivered (edit lists) */
+};
+struct video_entry { /* in the order of presentation */
+    int64_t pts;
+    uint32_t packet; /* its packet; unused where frames were decoded */
+};
+struct video_index {
+    struct video_packet *packets;
+    size_t n_packets, cap_packets;
+    struct video_entry *frames;
+    size_t n_frames, cap_frames;
+    bool trusted;
+    char why[160]; /* not trusted, or reading stopped: the reason */
+};
+void video_index_free(struct video_index *x);
+/* Read all packets. ERR_NOMEM, ERR_UNSUPPORTED (too many), ERR_CANCEL; bad
+ * data only makes x->trusted false. */
+enum err_code video_index_packets(struct video_index *x,
+                                  struct video_input *in,
+                                  const struct video_options *o,
+                                  struct err *e) MUST_USE;
+/* Append a delivered frame. */
+enum err_code video_index_frame(struct video_index *x, int64_t pts,
+                                uint32_t packet, struct err *e) MUST_USE;
+
+/* ---- video_decode.c: one pass over the file ---- */
+
+/* What to do with each packet: skip it, decode it for others, or because it
+ * is wanted; and whether the decoder is emptied after it. */
+enum { PLAN_SKIP = 0, PLAN_FEED = 1, PLAN_WANT = 2, PLAN_DRAIN = 4 };
+
+struct video_pass {
+    const char *path;
+    const struct video_options *o;
+    const AVCodecParameters *par;
+    int threads;
+    const uint8_t *plan; /* n_plan actions; NULL: decode all in order */
+    size_t n_plan;
+    bool skip_unreferenced; /* packets that are only fed */
+    /* Each decoded frame. *stop ends the pass early. */
+    enum err_code (*frame)(void *arg, const AVFrame *f, bool *stop,
+                           struct err *e);
+    void *arg;
+    /* out */
+    int64_t bad_packets, damaged_frames, delivered;
+    uint64_t log_errors;
+    bool read_error;
+};
+/* Bad data is counted, not an error. */
+enum err_code video_decode_pass(struct video_pass *p, struct err *e) MUST_USE;
+
+#endif
