@@ -1,0 +1,253 @@
+/* The stages of a pipeline file: names, counts, commands, descriptions. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/flow/dirs.h"
+#include "lib/flow/pipeline_load.h"
+
+#define MAX_WORDS 128
+
+/* An integer from lo to hi under key, or fallback. `word` (may be NULL) is a
+ * text that means 0. */
+static int read_count(struct pipe_load *l, const struct yaml_node *stage,
+                      const char *key, const char *word, int lo, int hi,
+                      int fallback)
+{
+    const struct yaml_node *v = yaml_get(stage, key);
+    int64_t n = 0;
+    if (!v)
+        return fallback;
+    char *text = pipe_text(l, v, key);
+    if (!text)
+        return fallback;
+    if (word && strcmp(text, word) == 0) {
+        n = 0;
+    } else if (!text_to_i64(text, &n) || n < lo || n > hi) {
+        pipe_error(l, v, "%s: '%.60s' is not a whole number from %d to %d%s%s",
+                   key, text, lo, hi, word ? " or " : "", word ? word : "");
+        n = fallback;
+    }
+    mem_free(text);
+    return (int)n;
+}
+
+static void read_stage(struct pipe_load *l, const struct yaml_node *key,
+                       const struct yaml_node *node)
+{
+    static const char *const keys[] = {"run",     "from",    "with", "replicas",
+                                       "threads", "retries", NULL};
+    struct pipe_stage *s = &l->p->stages[l->p->n_stages];
+    if (!pipe_name_ok(key->text)) {
+        pipe_error(l, key, "'%.60s' is not a stage name (a-z0-9_-)", key->text);
+        return;
+    }
+    if (node->kind != YAML_MAP) {
+        pipe_error(l, node, "stage '%s' must be a map, not %s", key->text,
+                   yaml_kind_name(node));
+        return;
+    }
+    s->name = mem_strdup(key->text);
+    if (!s->name) {
+        pipe_no_memory(l);
+        return;
+    }
+    s->line = key->line;
+    s->column = key->column;
+    l->node[l->p->n_stages++] = node;
+    pipe_check_keys(l, node, keys, "a stage");
+    s->replicas =
+        read_count(l, node, "replicas", "auto", 1, PIPE_MAX_REPLICAS, 1);
+    s->threads = read_count(l, node, "threads", NULL, 1, PIPE_MAX_THREADS, 0);
+    s->retries = read_count(l, node, "retries", NULL, 0, PIPE_MAX_RETRIES, 0);
+}
+
+void pipe_read_stages(struct pipe_load *l)
+{
+    const struct yaml_node *stages = yaml_get(l->root, "stages");
+    size_t n = 0;
+    if (yaml_is_null(stages))
+        pipe_error(l, stages ? stages : l->root, "no stages");
+    else if (stages->kind != YAML_MAP)
+        pipe_error(l, stages, "stages must be a map, not %s",
+                   yaml_kind_name(stages));
+    else if (stages->n > PIPE_MAX_STAGES)
+        pipe_error(l, stages, "more than %d stages", PIPE_MAX_STAGES);
+    else if (stages->n == 0)
+        pipe_error(l, stages, "no stages");
+    else
+        n = stages->n;
+    l->p->stages = mem_calloc(n ? n : 1, sizeof *l->p->stages);
+    l->node = mem_calloc(n ? n : 1, sizeof *l->node);
+    if (!l->p->stages || !l->node) {
+        pipe_no_memory(l);
+        return;
+    }
+    for (size_t i = 0; i < n && !l->rc; i++)
+        read_stage(l, stages->keys[i], stages->items[i]);
+}
+
+/* One word of a command line from *s into new memory; quotes and backslashes
+ * as a shell has them, nothing else is special. NULL with *ok false if a quote
+ * is not closed; NULL with *ok true at the end. */
+static char *next_word(const char **s, bool *ok, struct buf *b)
+{
+    struct err e;
+    char quote = 0;
+    const char *p = *s + strspn(*s, " \t\n");
+    *ok = true;
+    b->len = 0;
+    if (!*p)
+        return NULL;
+    for (; *p && (quote || !strchr(" \t\n", *p)); p++) {
+        if (quote && *p == quote) {
+            quote = 0;
+            continue;
+        }
+        if (!quote && (*p == '\'' || *p == '"')) {
+            quote = *p;
+            continue;
+        }
+        if (*p == '\\' && quote != '\'' && p[1])
+            p++;
+        if (buf_put(b, p, 1, &e) != OK)
+            return NULL;
+    }
+    *s = p;
+    *ok = quote == 0;
+    if (quote || buf_puts(b, "", &e) != OK)
+        return NULL;
+    return mem_strdup(b->len ? buf_str(b) : "");
+}
+
+static void split_words(struct pipe_load *l, struct pipe_stage *s,
+                        const struct yaml_node *at)
+{
+    struct buf b;
+    bool ok = true;
+    const char *rest = s->run;
+    buf_init(&b, YAML_MAX_BYTES);
+    s->argv = mem_calloc(MAX_WORDS + 1, sizeof *s->argv);
+    while (s->argv && rest[strspn(rest, " \t\n")]) {
+        char *word = next_word(&rest, &ok, &b);
+        if (!word)
+            break;
+        if (s->argc == MAX_WORDS) {
+            mem_free(word);
+            pipe_error(l, at, "run: more than %d words", MAX_WORDS);
+            buf_free(&b);
+            return;
+        }
+        s->argv[s->argc++] = word;
+    }
+    if (!ok)
+        pipe_error(l, at, "run: a quote is not closed");
+    else if (!s->argv || rest[strspn(rest, " \t\n")])
+        pipe_no_memory(l);
+    else if (!s->argc)
+        pipe_error(l, at, "run: no command");
+    buf_free(&b);
+}
+
+/* Is there such a program on PATH? */
+static bool on_path(const char *name)
+{
+    const char *s = getenv("PATH");
+    while (s && *s) {
+        size_t len = strcspn(s, ":");
+        char *path = mem_printf("%.*s/%s", (int)len, len ? s : ".", name);
+        bool found = path && access(path, X_OK) == 0;
+        mem_free(path);
+        if (found)
+            return true;
+        s += len + (s[len] == ':');
+    }
+    return false;
+}
+
+/* argv[0] from a name to a path, unless it is a program on PATH that a whole
+ * command line names. False if it cannot be run (reported). */
+static bool find_program(struct pipe_load *l, struct pipe_stage *s,
+                         const struct yaml_node *at)
+{
+    char *path = NULL;
+    struct err e;
+    enum err_code rc = stage_find(l->o->stage_dirs, s->argv[0], &path, &e);
+    if (rc == OK) {
+        mem_free(s->argv[0]);
+        s->argv[0] = path;
+        return true;
+    }
+    if (rc == ERR_NOMEM) {
+        pipe_no_memory(l);
+        return false;
+    }
+    if (s->argc > 1 && !strchr(s->argv[0], '/')) {
+        if (on_path(s->argv[0]))
+            return true;
+        pipe_error(l, at, "run: no program '%.60s' among the stages or on PATH",
+                   s->argv[0]);
+        return false;
+    }
+    pipe_error(l, at, "run: %s", e.text);
+    return false;
+}
+
+/* run: to argv. False if that cannot be (reported). */
+static bool read_run(struct pipe_load *l, struct pipe_stage *s,
+                     const struct yaml_node *node)
+{
+    const struct yaml_node *run = yaml_get(node, "run");
+    if (!run) {
+        pipe_error_at(l, s->line, s->column, "stage '%s' has no 'run'",
+                      s->name);
+        return false;
+    }
+    if (run->kind != YAML_SCALAR) {
+        pipe_error(l, run, "run must be a text, not %s", yaml_kind_name(run));
+        return false;
+    }
+    s->run = pipe_text(l, run, "run");
+    if (!s->run)
+        return false;
+    size_t errors = l->errors;
+    split_words(l, s, run);
+    if (l->rc || l->errors > errors)
+        return false;
+    return find_program(l, s, run);
+}
+
+void pipe_read_commands(struct pipe_load *l)
+{
+    size_t n = 0, count = l->p->n_stages;
+    struct info_job *jobs = mem_calloc(count ? count : 1, sizeof *jobs);
+    size_t *stage = mem_calloc(count ? count : 1, sizeof *stage);
+    if (!jobs || !stage) {
+        pipe_no_memory(l);
+        goto done;
+    }
+    for (size_t i = 0; i < count && !l->rc; i++)
+        if (read_run(l, &l->p->stages[i], l->node[i])) {
+            jobs[n].argv = l->p->stages[i].argv;
+            stage[n++] = i;
+        }
+    if (l->rc)
+        goto done;
+    stage_info_jobs(jobs, n);
+    for (size_t k = 0; k < n; k++) {
+        struct pipe_stage *s = &l->p->stages[stage[k]];
+        s->info = jobs[k].info;
+        s->ours = s->info && s->info->ours;
+        if (jobs[k].rc == ERR_NOMEM)
+            pipe_no_memory(l);
+        else if (jobs[k].rc)
+            pipe_error(l, yaml_get(l->node[stage[k]], "run"), "stage '%s': %s",
+                       s->name, jobs[k].e.text);
+    }
+done:
+    mem_free(jobs);
+    mem_free(stage);
+}
