@@ -230,7 +230,8 @@ static void set_vertices(void)
     struct node pole = {{0, -119}, {0, 0}, true};
     set_vertex(0, &pole, false);
     base.v[0].p[0] = 0;
-    base.v[0].p[2] = base.v[skin_id(0, 0)].p[2] - 10;
+    base.v[0].p[2] = (base.v[skin_id(0, 0)].p[2] +
+                      base.v[skin_id(0, HG_NU)].p[2]) / 2;
     base.mirror[0] = 0;
     for (int j = 0; j < HG_NV; j++)
         for (int i = 0; i <= HG_NU; i++) {
@@ -328,8 +329,12 @@ static double ease(double lo, double hi, double x)
 static void jaw_weights(struct head_vertex *v, bool is_low, bool is_up)
 {
     double a = fabs(v->p[0]), y = v->p[1], dy = y - head_lip_line_y(a);
-    double half = 0.4 + 0.9 * fmax(0, a - 23);
-    double w = is_up ? 0 : is_low ? 1 : ease(-half, half, dy);
+    /* Between the corners the lips part; the gap narrows towards them. */
+    double soft = ease(-9 - 0.9 * fmax(0, a - 23), 9 + 0.9 * fmax(0, a - 23),
+                       dy);
+    double near = clamp01(pow(a / 23.2, 3.0));
+    double sharp = is_up ? 0 : is_low ? 1 : dy > 0 ? 1 : 0;
+    double w = sharp + (soft - sharp) * near;
     v->lower = w * (1 - ease(118, 170, y)) * ease(-85, -50, v->p[2]);
     double side = 1 - ease(20, 34, a);
     bool below = is_low || (!is_up && dy > 0);

@@ -101,7 +101,7 @@ static void ear_at(double t, double phi, double p[3], double uv[2])
     }
     double flare = 0.50, lean = 0.16;
     double aa = a + 11.0 - b * lean;
-    p[0] = 68.5 + aa * sin(flare) + c * cos(flare);
+    p[0] = 71.5 + aa * sin(flare) + c * cos(flare);
     p[1] = 11.0 + b + a * lean;
     p[2] = -70.0 - aa * cos(flare) + c * sin(flare);
     uv[0] = 0.75 + 0.1 * rho * ca;
