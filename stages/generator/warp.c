@@ -1,6 +1,4 @@
 /* The method `warp`: from a picture and its points to views. */
-#include "stages/generator/warp.h"
-
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -10,10 +8,15 @@
 #include "lib/geom/raster.h"
 #include "lib/geom/relief.h"
 #include "lib/geom/surface.h"
+#include "stages/generator/method.h"
 #include "stages/generator/mirror.h"
 #include "stages/generator/pyramid.h"
 
 #define SUB 2 /* samples a pixel and axis where edges are smoothed */
+/* A view is drawn in bands of about this many pixels, so that the z-buffers
+ * stay small whatever the picture's size. */
+#define BAND_PIXELS (1 << 19)
+#define MAX_SIDE 16384 /* SUB times this is the rasteriser's limit */
 /* Nodes of the relief a head unit. */
 static const double nodes_per_unit = 24.0;
 /* The mirrored side is drawn up to this far behind the relief (head units):
@@ -45,14 +48,62 @@ struct view {
     struct raster *mirror; /* NULL if nothing is hidden */
 };
 
-enum err_code warp_source_new(struct tensor *frame, const float (*points)[3],
-                              const float *score, struct warp_source **out,
-                              struct err *e)
+static void warp_release(void *source)
 {
-    struct warp_source *s = mem_calloc(1, sizeof *s);
-    enum err_code rc;
+    struct warp_source *s = source;
 
-    *out = NULL;
+    if (!s)
+        return;
+    pyramid_free(&s->pyramid);
+    surface_free(&s->surface);
+    relief_free(&s->relief);
+    mirror_free(&s->mirror);
+    mem_free(s->moved);
+    mem_free(s->turned);
+    mem_free(s->weight);
+    mem_free(s);
+}
+
+static enum err_code check_points(const struct tensor *frame,
+                                  const float (*points)[3], struct err *e)
+{
+    double size[2] = {(double)frame->shape[1], (double)frame->shape[0]};
+
+    if (size[0] > MAX_SIDE || size[1] > MAX_SIDE)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "a frame of %.0f x %.0f is larger than %d", size[0],
+                       size[1], MAX_SIDE);
+    for (int i = 0; i < LANDMARKS; i++)
+        for (int a = 0; a < 3; a++) {
+            double v = (double)points[i][a];
+
+            if (!isfinite(v))
+                return err_set(e, ERR_DATA, "landmarks: point %d is not finite",
+                               i);
+            if (a < 2 && (v < -size[a] || v > 2.0 * size[a]))
+                return err_set(e, ERR_DATA, "landmarks: point %d is at %g, too "
+                               "far outside the frame", i, v);
+        }
+    double eyes = landmark_outer_eye(&points[0][0], 3);
+    double box[4];
+
+    landmark_box(&points[0][0], 3, box);
+    if (!(eyes >= 1.0) && !(box[3] - box[1] >= 4.0))
+        return err_set(e, ERR_NOFACE, "the face is smaller than 4 pixels");
+    return OK;
+}
+
+static enum err_code warp_prepare(struct tensor *frame,
+                                  const float (*points)[3], const float *score,
+                                  void **source, struct err *e)
+{
+    enum err_code rc = check_points(frame, points, e);
+
+    *source = NULL;
+    if (rc != OK)
+        return rc;
+    struct warp_source *s = mem_calloc(1, sizeof *s);
+
     if (!s)
         return err_set(e, ERR_NOMEM, "no memory for a warp source");
     memcpy(s->points, points, sizeof s->points);
@@ -66,36 +117,20 @@ enum err_code warp_source_new(struct tensor *frame, const float (*points)[3],
         rc = mirror_new(s->surface, &s->pyramid, &s->mirror, e);
     if (rc == OK) {
         size_t n = (size_t)s->relief->cols * (size_t)s->relief->rows;
+        size_t vertices = (size_t)s->surface->mesh->n_vertices;
 
         s->moved = mem_array(n, sizeof *s->moved);
-        s->turned = mem_array((size_t)s->surface->mesh->n_vertices,
-                              sizeof *s->turned);
-        s->weight = mem_array((size_t)s->surface->mesh->n_vertices,
-                              sizeof *s->weight);
+        s->turned = mem_array(vertices, sizeof *s->turned);
+        s->weight = mem_array(vertices, sizeof *s->weight);
         if (!s->moved || !s->turned || !s->weight)
             rc = err_set(e, ERR_NOMEM, "no memory for a warp source");
     }
-    if (rc != OK)
-        warp_source_free(&s);
-    *out = s;
-    return rc;
-}
-
-void warp_source_free(struct warp_source **sp)
-{
-    struct warp_source *s = *sp;
-
-    if (!s)
-        return;
-    pyramid_free(&s->pyramid);
-    surface_free(&s->surface);
-    relief_free(&s->relief);
-    mirror_free(&s->mirror);
-    mem_free(s->moved);
-    mem_free(s->turned);
-    mem_free(s->weight);
-    mem_free(s);
-    *sp = NULL;
+    if (rc != OK) {
+        warp_release(s);
+        return rc;
+    }
+    *source = s;
+    return OK;
 }
 
 /* The moved nodes' box within the picture. */
@@ -265,52 +300,50 @@ static void to_raster(const struct area *box, float (*xyz)[3], int n)
     }
 }
 
-static enum err_code draw_mirror(struct warp_source *s, struct view *v,
-                                 const struct relief_motion *m, struct err *e)
+/* The head's vertices after the motion, and their weights. */
+static void turn_mirror(struct warp_source *s, const struct relief_motion *m)
 {
-    int n = s->surface->mesh->n_vertices;
-
+    if (s->mirror->n_triangles == 0)
+        return;
     mirror_weights(s->mirror, s->surface, m->r, s->weight);
-    enum err_code rc =
-        raster_new(v->relief->width, v->relief->height, &v->mirror, e);
+    for (int i = 0; i < s->surface->mesh->n_vertices; i++) {
+        const float *p = s->surface->xyz[i];
 
-    if (rc != OK)
-        return rc;
-    for (int i = 0; i < n; i++)
-        for (int a = 0; a < 3; a++) {
-            const float *p = s->surface->xyz[i];
-
+        for (int a = 0; a < 3; a++)
             s->turned[i][a] = (float)(m->scale *
                                           (m->r[3 * a] * (double)p[0] +
                                            m->r[3 * a + 1] * (double)p[1] +
                                            m->r[3 * a + 2] * (double)p[2]) +
                                       m->t[a]);
-        }
-    to_raster(&v->box, s->turned, n);
-    raster_draw(v->mirror, (const float(*)[3])s->turned,
-                (const int32_t(*)[3])s->mirror->triangle,
-                s->mirror->n_triangles, 1);
-    return OK;
+    }
 }
 
-static enum err_code draw_area(struct warp_source *s, struct view *v,
-                               const struct relief_motion *m,
+static void shift_up(float (*xyz)[3], int n, float by)
+{
+    for (int i = 0; i < n; i++)
+        xyz[i][1] -= by;
+}
+
+/* One band: v->box, with nodes and vertices in its raster coordinates. */
+static enum err_code draw_band(struct warp_source *s, struct view *v,
                                struct tensor *img, struct err *e)
 {
-    const struct area *box = &v->box;
-    enum err_code rc = raster_new((box->x1 - box->x0) * SUB,
-                                  (box->y1 - box->y0) * SUB, &v->relief, e);
+    int w = (v->box.x1 - v->box.x0) * SUB, h = (v->box.y1 - v->box.y0) * SUB;
+    enum err_code rc = raster_new(w, h, &v->relief, e);
 
-    if (rc != OK)
-        return rc;
-    to_raster(box, s->moved, s->relief->cols * s->relief->rows);
-    raster_draw(v->relief, (const float(*)[3])s->moved,
-                (const int32_t(*)[3])s->relief->triangle,
-                s->relief->n_triangles, 0);
-    if (s->mirror->n_triangles > 0)
-        rc = draw_mirror(s, v, m, e);
-    for (int y = box->y0; rc == OK && y < box->y1; y++)
-        for (int x = box->x0; x < box->x1; x++) {
+    if (rc == OK)
+        raster_draw(v->relief, (const float(*)[3])s->moved,
+                    (const int32_t(*)[3])s->relief->triangle,
+                    s->relief->n_triangles, 0);
+    if (rc == OK && s->mirror->n_triangles > 0) {
+        rc = raster_new(w, h, &v->mirror, e);
+        if (rc == OK)
+            raster_draw(v->mirror, (const float(*)[3])s->turned,
+                        (const int32_t(*)[3])s->mirror->triangle,
+                        s->mirror->n_triangles, 1);
+    }
+    for (int y = v->box.y0; rc == OK && y < v->box.y1; y++)
+        for (int x = v->box.x0; x < v->box.x1; x++) {
             uint8_t *p = tensor_u8(img) + (y * img->shape[1] + x) * 3;
             float rgb[3];
 
@@ -323,28 +356,62 @@ static enum err_code draw_area(struct warp_source *s, struct view *v,
     return rc;
 }
 
-enum err_code warp_view(struct warp_source *s, const float (*target)[3],
-                        struct tensor **out, struct err *e)
+static enum err_code draw_area(struct warp_source *s, const struct area *all,
+                               struct tensor *img, struct err *e)
 {
+    struct view v = {.source = s, .box = *all};
+    int nodes = s->relief->cols * s->relief->rows;
+    int vertices = s->mirror->n_triangles > 0 ? s->surface->mesh->n_vertices
+                                              : 0;
+    int band = BAND_PIXELS / (all->x1 - all->x0);
+    enum err_code rc = OK;
+
+    band = band < 1 ? 1 : band;
+    to_raster(all, s->moved, nodes);
+    to_raster(all, s->turned, vertices);
+    for (int y = all->y0; rc == OK && y < all->y1; y += band) {
+        v.box.y0 = y;
+        v.box.y1 = all->y1 - y < band ? all->y1 : y + band;
+        rc = draw_band(s, &v, img, e);
+        shift_up(s->moved, nodes, (float)(band * SUB));
+        shift_up(s->turned, vertices, (float)(band * SUB));
+    }
+    return rc;
+}
+
+static enum err_code warp_view(void *source, const float (*target)[3],
+                               struct tensor **out, struct err *e)
+{
+    struct warp_source *s = source;
+    const struct sample_source *pixels = &s->pyramid.level[0];
     struct relief_motion m;
-    struct view v = {.source = s};
     struct tensor *img = NULL;
     enum err_code rc = fit_similarity((const float(*)[3])s->points, target,
                                       LANDMARKS, m.r, &m.scale, m.t, e);
 
     *out = NULL;
     if (rc != OK)
-        return rc;
-    relief_move(s->relief, &m, s->pyramid.level[0].width,
-                s->pyramid.level[0].height, s->moved);
+        return err_wrap(e, "target");
+    relief_move(s->relief, &m, pixels->width, pixels->height, s->moved);
+    turn_mirror(s, &m);
     img = tensor_copy(s->pyramid.data[0], e);
     if (!img)
         return e ? e->code : ERR_NOMEM;
-    v.box = moved_area(s);
-    if (v.box.x1 > v.box.x0 && v.box.y1 > v.box.y0)
-        rc = draw_area(s, &v, &m, img, e);
+    struct area box = moved_area(s);
+
+    if (box.x1 > box.x0 && box.y1 > box.y0)
+        rc = draw_area(s, &box, img, e);
     if (rc != OK)
         tensor_free(&img);
     *out = img;
     return rc;
 }
+
+/* The number goes up whenever the pictures change. */
+const struct generator_method generator_warp = {
+    .name = "warp",
+    .model = "head-relief-1",
+    .prepare = warp_prepare,
+    .view = warp_view,
+    .release = warp_release,
+};
