@@ -1,0 +1,327 @@
+/* Reading a store sample by sample. */
+#include "lib/store/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/store/catalogue.h"
+#include "lib/store/scan.h"
+#include "lib/store/store.h"
+
+#define TREE_MAX ((size_t)50000000)
+#define POINTS 68
+#define CSV_MAX ((size_t)1 << 20)
+
+struct store_reader {
+    char *root;
+    /* a store */
+    struct store_scan *scan;
+    const struct store_group *group;
+    size_t next;
+    /* a bare tree */
+    struct file_list files;
+    size_t *frames; /* indices of frame files, in index order */
+    size_t n_frames, at;
+    struct catalogue sets; /* metadata.csv, sorted by path */
+    struct store_row row;
+    char *text[6]; /* what row points to */
+    char number[2][24];
+};
+
+/* "…/frame_12.jpg": 12, else -1. */
+static int64_t frame_number(const char *path)
+{
+    const char *base = path_base(path);
+    char ext[16];
+    path_ext(path, ext);
+    if (!text_starts(base, "frame_") || base == path ||
+        (strcmp(ext, "jpg") != 0 && strcmp(ext, "png") != 0 &&
+         strcmp(ext, "jpeg") != 0))
+        return -1;
+    char digits[20];
+    size_t n = strcspn(base + 6, ".");
+    if (n == 0 || n >= sizeof digits)
+        return -1;
+    memcpy(digits, base + 6, n);
+    digits[n] = 0;
+    int64_t v;
+    return text_to_i64(digits, &v) && v >= 0 ? v : -1;
+}
+
+static size_t folder_length(const char *path)
+{
+    const char *base = path_base(path);
+    return base > path ? (size_t)(base - path - 1) : 0;
+}
+
+static int by_frame(const void *a, const void *b, void *list)
+{
+    const struct file_list *sorting = list;
+    const char *x = sorting->names[*(const size_t *)a];
+    const char *y = sorting->names[*(const size_t *)b];
+    size_t nx = folder_length(x), ny = folder_length(y);
+    int d = memcmp(x, y, nx < ny ? nx : ny);
+    if (!d && nx != ny)
+        return nx < ny ? -1 : 1;
+    int64_t i = frame_number(x), j = frame_number(y);
+    return d ? d : i != j ? (i > j) - (i < j) : strcmp(x, y);
+}
+
+static enum err_code open_tree(struct store_reader *r, struct err *e)
+{
+    enum err_code rc = file_walk(r->root, TREE_MAX, &r->files, e);
+    if (rc)
+        return rc;
+    r->frames = r->files.n ? mem_array(r->files.n, sizeof *r->frames) : NULL;
+    if (r->files.n && !r->frames)
+        return err_set(e, ERR_NOMEM, "no memory for %zu files", r->files.n);
+    for (size_t i = 0; i < r->files.n; i++)
+        if (frame_number(r->files.names[i]) >= 0)
+            r->frames[r->n_frames++] = i;
+    if (!r->n_frames)
+        return err_set(e, ERR_DATA,
+                       "'%s' is no store: it has neither index.csv nor "
+                       "<name>/<snippet>/frame_<i>.jpg",
+                       r->root);
+    qsort_r(r->frames, r->n_frames, sizeof *r->frames, by_frame, &r->files);
+    char *list = path_join(r->root, "metadata.csv");
+    if (!list)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    struct catalogue_options o = {.root = r->root,
+                                  .list = list,
+                                  .pattern = "",
+                                  .media = MEDIA_ANY,
+                                  .set = "",
+                                  .train_fraction = 1};
+    if (file_exists(list))
+        rc = catalogue_load(&o, &r->sets, e);
+    mem_free(list);
+    return rc;
+}
+
+enum err_code store_reader_open(const char *root, struct store_reader **out,
+                                struct err *e)
+{
+    *out = NULL;
+    if (!file_is_dir(root))
+        return err_set(e, ERR_NOTFOUND, "there is no folder '%s'", root);
+    struct store_reader *r = mem_calloc(1, sizeof *r);
+    if (!r)
+        return err_set(e, ERR_NOMEM, "no memory to read a store");
+    enum err_code rc = OK;
+    r->root = mem_strdup(root);
+    char *index = path_join(root, "index.csv");
+    char *dir = path_join(root, STORE_DIR);
+    if (!r->root || !index || !dir)
+        rc = err_set(e, ERR_NOMEM, "no memory to read a store");
+    else if (file_exists(index) || file_is_dir(dir))
+        rc = store_scan_open(root, &r->scan, e);
+    else
+        rc = open_tree(r, e);
+    mem_free(index);
+    mem_free(dir);
+    if (rc)
+        store_reader_close(&r);
+    *out = r;
+    return rc;
+}
+
+static void drop_text(struct store_reader *r)
+{
+    for (size_t i = 0; i < sizeof r->text / sizeof *r->text; i++) {
+        mem_free(r->text[i]);
+        r->text[i] = NULL;
+    }
+}
+
+static int by_path(const void *key, const void *entry)
+{
+    return strcmp(key, ((const struct catalogue_entry *)entry)->path);
+}
+
+/* The first of the files <stem>_<i>.<ext> that is there, relative to root. */
+static char *companion(const struct store_reader *r, const char *folder,
+                       const char *stem, int64_t i, const char *const *exts)
+{
+    for (; *exts; exts++) {
+        char *rel = mem_printf("%s/%s_%lld.%s", folder, stem, (long long)i,
+                               *exts);
+        char *path = rel ? path_join(r->root, rel) : NULL;
+        bool there = path && file_exists(path);
+        mem_free(path);
+        if (there)
+            return rel;
+        mem_free(rel);
+    }
+    return mem_strdup("");
+}
+
+static enum err_code next_of_tree(struct store_reader *r,
+                                  const struct store_row **row, struct err *e)
+{
+    static const char *const pictures[] = {"png", "jpg", "jpeg", NULL};
+    static const char *const tables[] = {"csv", NULL};
+    drop_text(r);
+    *row = NULL;
+    if (r->at == r->n_frames)
+        return OK;
+    const char *path = r->files.names[r->frames[r->at++]];
+    size_t n = folder_length(path);
+    int64_t i = frame_number(path);
+    char *folder = r->text[0] = mem_strndup(path, n);
+    size_t cut = folder ? folder_length(folder) : 0;
+    r->text[1] = folder ? mem_strndup(folder, cut) : NULL;
+    r->text[2] = folder ? companion(r, folder, "pose", i, pictures) : NULL;
+    r->text[3] = folder ? companion(r, folder, "landmarks", i, tables) : NULL;
+    r->text[4] = mem_strndup(path, strcspn(path, "/"));
+    for (int k = 0; k < 5; k++)
+        if (!r->text[k])
+            return err_set(e, ERR_NOMEM, "no memory for a sample");
+    const struct catalogue_entry *en =
+        r->sets.n ? bsearch(folder, r->sets.entries, r->sets.n,
+                            sizeof *r->sets.entries, by_path)
+                  : NULL;
+    size_t of_snippet = 0;
+    for (size_t k = 0; k < r->n_frames; k++) {
+        /* the frames of a folder stand together: look around only */
+        size_t j = r->at - 1 + k;
+        if (j >= r->n_frames)
+            break;
+        const char *other = r->files.names[r->frames[j]];
+        if (folder_length(other) != n || memcmp(other, path, n) != 0)
+            break;
+        of_snippet = (size_t)frame_number(other) + 1;
+    }
+    snprintf(r->number[0], sizeof r->number[0], "%lld", (long long)i);
+    snprintf(r->number[1], sizeof r->number[1], "%zu", of_snippet);
+    store_row_clear(&r->row);
+    const char **v = r->row.v;
+    v[COL_NAME] = *r->text[1] ? r->text[1] : ".";
+    v[COL_SNIPPET] = path_base(folder);
+    v[COL_SAMPLE] = r->number[0];
+    v[COL_N_FRAMES] = r->number[1];
+    v[COL_SET] = en ? en->set : "";
+    v[COL_IDENTITY] = r->text[4];
+    v[COL_STATUS] = "ok";
+    v[COL_FRAME] = path;
+    v[COL_POSE] = r->text[2];
+    v[COL_LANDMARKS] = r->text[3];
+    *row = &r->row;
+    return OK;
+}
+
+/* An index may come from anywhere: its paths must stay below root. */
+static enum err_code check_row(const struct store_reader *r,
+                               const struct store_row *row, struct err *e)
+{
+    static const enum store_col cols[] = {COL_FRAME, COL_POSE, COL_LANDMARKS,
+                                          COL_GENERATED};
+    for (size_t i = 0; i < sizeof cols / sizeof *cols; i++)
+        if (*row->v[cols[i]] &&
+            store_check_path(row->v[cols[i]], store_columns[cols[i]], 64, e))
+            return err_wrap(e, "the index of '%s'", r->root);
+    return OK;
+}
+
+enum err_code store_reader_next(struct store_reader *r,
+                                const struct store_row **row, struct err *e)
+{
+    if (!r->scan)
+        return next_of_tree(r, row, e);
+    *row = NULL;
+    while (!r->group || r->next == r->group->n) {
+        enum err_code rc = store_scan_next(r->scan, &r->group, e);
+        r->next = 0;
+        if (rc || !r->group)
+            return rc;
+    }
+    *row = &r->group->rows[r->next++];
+    return check_row(r, *row, e);
+}
+
+enum err_code store_reader_rewind(struct store_reader *r, struct err *e)
+{
+    r->at = 0;
+    if (!r->scan)
+        return OK;
+    store_scan_close(&r->scan);
+    r->group = NULL;
+    r->next = 0;
+    return store_scan_open(r->root, &r->scan, e);
+}
+
+void store_reader_close(struct store_reader **rp)
+{
+    struct store_reader *r = *rp;
+    if (!r)
+        return;
+    *rp = NULL;
+    store_scan_close(&r->scan);
+    file_list_free(&r->files);
+    mem_free(r->frames);
+    catalogue_free(&r->sets);
+    drop_text(r);
+    mem_free(r->root);
+    mem_free(r);
+}
+
+/* One line of four numbers, the last may be empty. */
+static bool point_of(char *const *f, size_t n, float *p, float *score,
+                     bool *scored)
+{
+    double v[4] = {0};
+    if (n != 3 && n != 4)
+        return false;
+    *scored = n == 4 && *f[3];
+    for (size_t a = 0; a < (*scored ? 4u : 3u); a++) {
+        if (!text_to_f64(f[a], &v[a]) || v[a] < -1e9 || v[a] > 1e9)
+            return false;
+        if (a < 3)
+            p[a] = (float)v[a];
+    }
+    *score = (float)v[3];
+    return true;
+}
+
+enum err_code store_read_landmarks(const char *path, struct tensor **points,
+                                   struct tensor **scores, struct err *e)
+{
+    *points = *scores = NULL;
+    struct buf b;
+    enum err_code rc = file_read(path, CSV_MAX, &b, e);
+    if (rc)
+        return rc;
+    struct tensor *p = tensor_new(DT_F32, 2, (int64_t[]){POINTS, 3}, e);
+    struct tensor *s = tensor_new(DT_F32, 1, (int64_t[]){POINTS}, e);
+    rc = p && s ? OK : ERR_NOMEM;
+    size_t pos = 0;
+    int scored = 0;
+    for (int i = -1; !rc && i < POINTS; i++) {
+        char **f;
+        size_t n;
+        rc = csv_record((const char *)b.data, b.len, &pos, &f, &n, e);
+        if (rc)
+            break;
+        bool one = false;
+        if (i >= 0 && !point_of(f, n, tensor_f32(p) + 3 * i,
+                                tensor_f32(s) + i, &one))
+            rc = err_set(e, ERR_DATA, "'%s' line %d: not a point x,y,z,score",
+                         path, i + 2);
+        scored += one;
+        csv_record_free(f, n);
+    }
+    buf_free(&b);
+    if (!rc && scored < POINTS)
+        tensor_free(&s);
+    if (rc) {
+        tensor_free(&p);
+        tensor_free(&s);
+    }
+    *points = p;
+    *scores = s;
+    return rc;
+}
