@@ -347,7 +347,7 @@ enum err_code stage_info_parse(const char *yaml, size_t n, const char *origin,
         return rc;
     struct stage_info *i = mem_calloc(1, sizeof *i);
     if (!i) {
-        yaml_free(&top);
+        yaml_node_free(&top);
         return no_memory(&c);
     }
     rc = check_keys(&c, top, keys, "a stage's description");
@@ -365,7 +365,7 @@ enum err_code stage_info_parse(const char *yaml, size_t n, const char *origin,
         rc = read_params(&c, top, i);
     if (!rc)
         rc = read_runtime(&c, top, i);
-    yaml_free(&top);
+    yaml_node_free(&top);
     if (rc)
         stage_info_free(&i);
     *out = i;

@@ -248,7 +248,7 @@ enum err_code pipeline_load(const char *path, const struct pipe_options *o,
                      l.errors > 1 ? "s" : "");
     mem_free(l.node);
     mem_free(l.var_used);
-    yaml_free(&l.root);
+    yaml_node_free(&l.root);
     if (rc)
         pipeline_free(&l.p);
     *out = l.p;

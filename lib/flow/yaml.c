@@ -115,8 +115,8 @@ static enum err_code append(struct reader *r, struct yaml_node *parent,
                 parent->keys = keys;
         }
         if (!items || (parent->kind == YAML_MAP && !keys)) {
-            yaml_free(&key);
-            yaml_free(&value);
+            yaml_node_free(&key);
+            yaml_node_free(&value);
             return no_memory(r);
         }
     }
@@ -149,12 +149,12 @@ static enum err_code copy_node(struct reader *r, const yaml_mark_t *at,
         if (!rc)
             rc = copy_node(r, at, src->items[i], depth + 1, &value);
         if (rc)
-            yaml_free(&key);
+            yaml_node_free(&key);
         else
             rc = append(r, n, key, value);
     }
     if (rc)
-        yaml_free(&n);
+        yaml_node_free(&n);
     *out = n;
     return rc;
 }
@@ -207,7 +207,7 @@ static enum err_code read_scalar(struct reader *r, const yaml_event_t *ev,
     (*out)->text = mem_strndup(s, n);
     if ((*out)->text)
         return OK;
-    yaml_free(out);
+    yaml_node_free(out);
     return no_memory(r);
 }
 
@@ -256,7 +256,7 @@ static enum err_code read_entries(struct reader *r, int depth,
                 rc = read_node(r, &ev, depth + 1, &value);
         }
         if (rc) {
-            yaml_free(&key);
+            yaml_node_free(&key);
             return rc;
         }
         rc = append(r, node, key, value);
@@ -275,7 +275,7 @@ static enum err_code read_collection(struct reader *r, enum yaml_kind kind,
     if (!rc)
         rc = read_entries(r, depth, *out);
     if (rc)
-        yaml_free(out);
+        yaml_node_free(out);
     return rc;
 }
 
@@ -404,7 +404,7 @@ enum err_code yaml_read(const char *text, size_t n, const char *origin,
         mem_free(r->anchor[i].name);
     mem_free(r);
     if (rc)
-        yaml_free(out);
+        yaml_node_free(out);
     return rc;
 }
 
@@ -420,15 +420,15 @@ enum err_code yaml_read_file(const char *path, struct yaml_node **out,
     return rc;
 }
 
-void yaml_free(struct yaml_node **node)
+void yaml_node_free(struct yaml_node **node)
 {
     if (!node || !*node)
         return;
     struct yaml_node *n = *node;
     for (size_t i = 0; i < n->n; i++) {
         if (n->keys)
-            yaml_free(&n->keys[i]);
-        yaml_free(&n->items[i]);
+            yaml_node_free(&n->keys[i]);
+        yaml_node_free(&n->items[i]);
     }
     mem_free(n->keys);
     mem_free(n->items);

@@ -34,7 +34,7 @@ enum err_code yaml_read(const char *text, size_t n, const char *origin,
                         struct yaml_node **out, struct err *e) MUST_USE;
 enum err_code yaml_read_file(const char *path, struct yaml_node **out,
                              struct err *e) MUST_USE;
-void yaml_free(struct yaml_node **node);
+void yaml_node_free(struct yaml_node **node);
 
 /* The value under key in a map; NULL if there is none, or node is no map. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
