@@ -157,7 +157,7 @@ static enum err_code draw_depth(const struct relief *g, const struct surface *s,
     for (int t = 0; t < s->mesh->n_triangles; t++)
         if (in_relief(s->mesh->part[t]))
             memcpy(list[n_list++], s->mesh->triangle[t], sizeof *list);
-    raster_draw(z, (const float(*)[3])v, (const int32_t(*)[3])list, n_list, 0);
+    raster_draw(z, (const float(*)[3])v, (const int32_t(*)[3])list, n_list, 1);
     /* numbers of the whole mesh again */
     for (int t = 0, k = 0; t < s->mesh->n_triangles; t++)
         if (in_relief(s->mesh->part[t]))
@@ -222,8 +222,10 @@ static void fill_nodes(struct relief *g, const struct surface *s,
 }
 
 /* Even out the depth outside the head, where the nearest node jumps from one
- * side to another; the head itself stays, but for a light touch at its rim. */
-static void smooth_depth(struct relief *g, const struct raster *z, float *tmp)
+ * side to another, and over the lips, whose folds would show as streaks; the
+ * head itself stays, but for a light touch at its rim. */
+static void smooth_depth(struct relief *g, const struct surface *s,
+                         const struct raster *z, float *tmp)
 {
     int cols = g->cols, rows = g->rows;
 
@@ -244,7 +246,9 @@ static void smooth_depth(struct relief *g, const struct raster *z, float *tmp)
                     mean += 0.25f * tmp[nb[k]];
                     rim = rim || z->triangle[nb[k]] < 0;
                 }
-                if (z->triangle[at] < 0)
+                int32_t t = z->triangle[at];
+
+                if (t < 0 || s->mesh->part[t] == HEAD_LIPS)
                     g->xyz[at][2] = mean;
                 else if (rim && round < 4)
                     g->xyz[at][2] = 0.5f * tmp[at] + 0.5f * mean;
@@ -279,7 +283,7 @@ enum err_code relief_new(const struct surface *s, double step_px,
     if (rc == OK) {
         fill_nodes(g, s, z, near);
         /* bary is not needed any more: its memory serves the smoothing */
-        smooth_depth(g, z, &z->bary[0][0]);
+        smooth_depth(g, s, z, &z->bary[0][0]);
     }
     mem_free(near);
     raster_free(&z);

@@ -70,6 +70,40 @@ static enum err_code see(const struct surface *s, const struct pyramid *p,
     return OK;
 }
 
+/* Is vertex v of the lips or mouth inside, behind the line of the inner lips?
+ * The pit is always hidden, and is never what a view should show instead. */
+static bool inside_mouth(const struct head_mesh *h, int v)
+{
+    const float *p = h->vertex[v];
+    double z = (double)h->vertex[h->landmark[60]][2];
+
+    for (int i = 60; i < 64; i++) { /* inner upper lip, left to right */
+        const float *a = h->vertex[h->landmark[i]];
+        const float *b = h->vertex[h->landmark[i + 1]];
+        double t = ((double)p[0] - (double)a[0]) /
+                   fmax((double)b[0] - (double)a[0], 1e-6);
+
+        if (t >= 0.0)
+            z = (double)a[2] +
+                fmin(t, 1.0) * ((double)b[2] - (double)a[2]);
+    }
+    return (double)p[2] < z - 0.04;
+}
+
+/* Parts that are never replaced. */
+static void keep_parts(const struct head_mesh *h, float *alpha)
+{
+    for (int t = 0; t < h->n_triangles; t++)
+        for (int i = 0; i < 3; i++) {
+            int v = h->triangle[t][i];
+            uint8_t part = h->part[t];
+
+            if (part == HEAD_NECK || part == HEAD_MOUTH ||
+                (part == HEAD_LIPS && inside_mouth(h, v)))
+                alpha[v] = 0.0f;
+        }
+}
+
 /* Mean over the triangles' corners: one round of smoothing over the mesh of
  * k values a vertex; fixed vertices (may be NULL) keep theirs. sum and count
  * are scratch. */
@@ -137,7 +171,7 @@ static enum err_code choose_triangles(const struct head_mesh *h,
         for (int t = 0; t < h->n_triangles; t++) {
             const int32_t *c = h->triangle[t];
 
-            if (h->part[t] == HEAD_NECK ||
+            if (h->part[t] == HEAD_NECK || h->part[t] == HEAD_MOUTH ||
                 fmaxf(m->alpha[c[0]], fmaxf(m->alpha[c[1]], m->alpha[c[2]])) <
                     0.02f)
                 continue;
@@ -175,11 +209,10 @@ static enum err_code fill(struct mirror *m, const struct surface *s,
         m->from[v][0] = s->xyz[o][0];
         m->from[v][1] = s->xyz[o][1];
     }
-    for (int t = 0; t < h->n_triangles; t++)
-        for (int i = 0; h->part[t] == HEAD_NECK && i < 3; i++)
-            m->alpha[h->triangle[t][i]] = 0.0f;
+    keep_parts(h, m->alpha);
     for (int round = 0; round < ALPHA_ROUNDS; round++)
         smooth_round(h, m->alpha, 1, NULL, sum, count);
+    keep_parts(h, m->alpha);
     rc = choose_triangles(h, m, e);
     if (rc != OK || m->n_triangles == 0)
         return rc;
