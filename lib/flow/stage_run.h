@@ -33,9 +33,10 @@ struct work {
     struct item_id *out;
     size_t n_out, cap_out, cursor;
     /* For the way it runs in: */
-    void *sender;
+    void *sender;   /* NULL: an item of a source, or of finish() */
     size_t bytes;   /* as counted when it came */
     size_t pending; /* children not done yet, +1 while in the transform */
+    struct work *prev, *next;
 };
 
 /* What a way of running offers to the stage. */

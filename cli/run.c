@@ -1,0 +1,239 @@
+/* facet run: run a pipeline file. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/flow/dirs.h"
+#include "lib/flow/pipeline.h"
+#include "lib/flow/supervisor.h"
+
+#define REPORT_MAX (1u << 20)
+#define MAX_SETS 256
+
+struct run_args {
+    const char *file, *log;
+    const char *sets[MAX_SETS + 1];
+    size_t n_sets;
+    int64_t start_timeout;
+    bool dry_run, quiet;
+};
+
+/* Where texts go: results to stdout, all else to stderr; a copy of
+ * everything but the bar to the log. */
+struct screen {
+    bool quiet, bar_shown;
+    FILE *log;
+    bool log_failed;
+};
+
+static void show(void *arg, enum supervisor_text kind, const char *text)
+{
+    struct screen *s = arg;
+    if (s->bar_shown) {
+        fputs("\r\033[K", stderr);
+        s->bar_shown = false;
+    }
+    if (kind == SUPERVISOR_BAR) {
+        if (text[0] && !s->quiet) {
+            fputs(text, stderr);
+            s->bar_shown = true;
+        }
+        fflush(stderr);
+        return;
+    }
+    bool hidden =
+        s->quiet && (kind == SUPERVISOR_INFO || kind == SUPERVISOR_TABLE);
+    if (kind == SUPERVISOR_REPORT) {
+        printf("%s\n", text);
+        fflush(stdout);
+    } else if (kind == SUPERVISOR_ERROR) {
+        fprintf(stderr, "facet run: %s\n", text);
+    } else if (!hidden) {
+        fprintf(stderr, "%s\n", text);
+    }
+    if (s->log && (fprintf(s->log, "%s\n", text) < 0 || fflush(s->log)) &&
+        !s->log_failed) {
+        s->log_failed = true;
+        fprintf(stderr, "facet run: cannot write the log: %s\n",
+                strerror(errno));
+    }
+}
+
+static int read_args(int argc, char **argv, struct run_args *a)
+{
+    static const char *const options[] = {"--set", "--dry-run",       "--quiet",
+                                          "--log", "--start-timeout", NULL};
+    a->start_timeout = 60;
+    for (int i = 1; i < argc; i++) {
+        int missing = 0;
+        const char *name = "--set";
+        const char *v = cli_value(argc, argv, &i, "--set", &missing);
+        if (v && !missing) {
+            if (a->n_sets == MAX_SETS)
+                return cli_usage("run", "more than %d --set", MAX_SETS);
+            if (!strchr(v, '='))
+                return cli_usage("run", "--set wants name=value, not '%s'", v);
+            a->sets[a->n_sets++] = v;
+            continue;
+        }
+        if (!v)
+            v = cli_value(argc, argv, &i, name = "--log", &missing);
+        if (v && !missing) {
+            a->log = v;
+            continue;
+        }
+        if (!v)
+            v = cli_value(argc, argv, &i, name = "--start-timeout", &missing);
+        if (v && !missing) {
+            if (!text_to_i64(v, &a->start_timeout) || a->start_timeout < 1 ||
+                a->start_timeout > 86400)
+                return cli_usage("run", "'%s' is no number of seconds", v);
+            continue;
+        }
+        if (missing)
+            return cli_usage("run", "%s needs a value", name);
+        if (strcmp(argv[i], "--dry-run") == 0)
+            a->dry_run = true;
+        else if (strcmp(argv[i], "--quiet") == 0 || strcmp(argv[i], "-q") == 0)
+            a->quiet = true;
+        else if (argv[i][0] == '-')
+            return cli_unknown("run", argv[i], options);
+        else if (a->file)
+            return cli_usage("run", "one pipeline file, please: '%s' and '%s'",
+                             a->file, argv[i]);
+        else
+            a->file = argv[i];
+    }
+    return a->file ? CLI_OK : cli_usage("run", "which pipeline file?");
+}
+
+/* What would be started, for --dry-run. */
+static int show_plan(const struct pipeline *p)
+{
+    int cores = supervisor_cores(), all = 0;
+    for (size_t i = 0; i < p->n_stages; i++) {
+        const struct pipe_stage *st = &p->stages[i];
+        int replicas, threads;
+        supervisor_plan(p, i, cores, &replicas, &threads);
+        all += replicas;
+        printf("%s: %d x", st->name, replicas);
+        for (size_t k = 0; k < st->argc; k++)
+            printf(" %s", st->argv[k]);
+        for (size_t k = 0; k < st->n_params; k++)
+            printf(" --%s=%s", st->params[k].name, st->params[k].value);
+        printf(" (%d core%s each%s)\n", threads, threads == 1 ? "" : "s",
+               st->ours ? "" : ", through the bridge");
+    }
+    for (size_t i = 0; i < p->n_edges; i++)
+        printf("%s.%s -> %s.%s\n", p->stages[p->edges[i].from].name,
+               p->edges[i].from_port, p->stages[p->edges[i].to].name,
+               p->edges[i].to_port);
+    printf("%d processes on %d cores; failed items go to %s\n", all, cores,
+           p->dead);
+    return fflush(stdout) ? CLI_BROKEN : CLI_OK;
+}
+
+static int columns_of_terminal(void)
+{
+    struct winsize w;
+    const char *term = getenv("TERM");
+    if (!isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0)
+        return 0;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+        return w.ws_col;
+    return 80;
+}
+
+static int supervise(const struct pipeline *p, const struct run_args *a)
+{
+    char self[4096];
+    struct err e = {0};
+    struct screen screen = {.quiet = a->quiet};
+    struct supervisor_result r = {.end = RUN_BROKEN};
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = 0;
+    if (a->log && !(screen.log = fopen(a->log, "ae"))) {
+        err_errno(&e, ERR_IO, errno, "cannot open '%s'", a->log);
+        return cli_fail("run", &e, CLI_BROKEN);
+    }
+    struct supervisor_options o = {
+        .facet = n > 0 ? self : NULL,
+        .columns = a->quiet ? 0 : columns_of_terminal(),
+        .hello_timeout_s = (int)a->start_timeout,
+        .text = show,
+        .arg = &screen,
+    };
+    enum err_code rc = supervisor_run(p, &o, &r, &e);
+    if (rc)
+        show(&screen, SUPERVISOR_ERROR, e.text);
+    if (screen.log && fclose(screen.log))
+        fprintf(stderr, "facet run: cannot write '%s'\n", a->log);
+    switch (r.end) {
+    case RUN_OK:
+        return CLI_OK;
+    case RUN_FAILED_ITEMS:
+        return CLI_FAILED_ITEMS;
+    case RUN_STOPPED:
+        return 128 + r.signal;
+    case RUN_BROKEN:
+        break;
+    }
+    return CLI_BROKEN;
+}
+
+static int run_run(int argc, char **argv)
+{
+    struct run_args a = {0};
+    struct err e = {0};
+    struct pipeline *p = NULL;
+    struct buf report;
+    int status = read_args(argc, argv, &a);
+    if (status)
+        return status;
+    char **dirs = stage_dirs(&e);
+    if (!dirs)
+        return cli_fail("run", &e, CLI_BROKEN);
+    buf_init(&report, REPORT_MAX);
+    struct pipe_options o = {(const char *const *)dirs, a.sets};
+    if (pipeline_load(a.file, &o, &p, &report, &e)) {
+        fputs(buf_str(&report), stderr);
+        status = cli_fail("run", &e, CLI_USAGE);
+    } else {
+        fputs(buf_str(&report), stderr); /* warnings */
+        status = a.dry_run ? show_plan(p) : supervise(p, &a);
+    }
+    pipeline_free(&p);
+    buf_free(&report);
+    stage_dirs_free(&dirs);
+    return status;
+}
+
+static const struct cli_verb verb_run = {
+    .name = "run",
+    .summary = "run a pipeline file",
+    .help =
+        "usage: facet run FILE [--set NAME=VALUE]... [options]\n"
+        "\n"
+        "Runs the pipeline in FILE to its end. Results go to standard output,\n"
+        "progress and a closing table to standard error.\n"
+        "\n"
+        "  --set NAME=VALUE     set a variable of the file, or STAGE.PARAM\n"
+        "  --dry-run            check everything, show what would be started\n"
+        "  --quiet, -q          no progress and no table\n"
+        "  --log FILE           append all lines to FILE too\n"
+        "  --start-timeout S    seconds for a process to answer (60)\n"
+        "\n"
+        "Exit status: 0 all went well; 1 some items failed (they are in the\n"
+        "dead-letter folder, with reasons); 2 the file or the arguments are\n"
+        "wrong; 3 the run broke; 130 or 143 stopped by a signal.\n",
+    .run = run_run,
+};
+CLI_VERB(verb_run)

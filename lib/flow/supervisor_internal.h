@@ -1,0 +1,73 @@
+/* Shared by the files of the supervisor. */
+#ifndef FACET_FLOW_SUPERVISOR_INTERNAL_H
+#define FACET_FLOW_SUPERVISOR_INTERNAL_H
+
+#include "lib/flow/control.h"
+#include "lib/flow/link.h"
+#include "lib/flow/progress.h"
+#include "lib/flow/rundir.h"
+#include "lib/flow/supervisor.h"
+
+#define SUPERVISOR_LINE 4096 /* longer lines of a process are split */
+#define SUPERVISOR_MS ((int64_t)1000000)
+
+enum proc_state { PROC_STARTED, PROC_HERE, PROC_READY, PROC_BYE };
+
+struct proc {
+    size_t stage; /* in the pipeline */
+    int index, replica;
+    uint32_t epoch;
+    enum proc_state state;
+    struct launched run;
+    bool ended, judged;
+    struct exit_info exit;
+    int64_t ended_ns;
+    char endpoint[LINK_MAX_ENDPOINT + 8];
+    char *fatal; /* what it said was its end */
+    struct control_stats stats;
+    char line[SUPERVISOR_LINE];
+    size_t n_line;
+};
+
+struct supervisor {
+    const struct pipeline *p;
+    struct supervisor_options o;
+    struct rundir dir;
+    char key[CONTROL_KEY];
+    char control_endpoint[LINK_MAX_ENDPOINT + 8];
+    struct link_hub *hub;
+    struct link *control;
+    struct proc *proc;
+    size_t n_proc;
+    int signal_fd;
+    int *replicas, *threads; /* of each stage */
+    bool started, gone;      /* `start` sent to all; `go` sent */
+    bool broken, stopping, killed;
+    int signal;
+    int64_t start_ns, go_ns, end_ns, hello_until, kill_at, next_text;
+    struct progress progress;
+    struct link_fd *fds;
+};
+
+/* supervisor_start.c: plan, launch, wire. */
+enum err_code supervisor_make_procs(struct supervisor *s,
+                                    struct err *e) MUST_USE;
+enum err_code supervisor_launch(struct supervisor *s, struct proc *p,
+                                struct err *e) MUST_USE;
+enum err_code supervisor_send_start(struct supervisor *s,
+                                    struct err *e) MUST_USE;
+/* A message without fields to every process that is there. */
+void supervisor_tell_all(struct supervisor *s, const char *kind);
+/* "points.1" (just "points" if it has one replica) into out. */
+char *supervisor_name(const struct supervisor *s, const struct proc *p,
+                      char *out, size_t n);
+
+/* supervisor_show.c: what a person sees. */
+void supervisor_say(struct supervisor *s, enum supervisor_text kind,
+                    const char *fmt, ...) PRINTF_LIKE(3, 4);
+void supervisor_read_log(struct supervisor *s, struct proc *p);
+void supervisor_show_progress(struct supervisor *s, bool last);
+void supervisor_show_table(struct supervisor *s);
+int64_t supervisor_failed(const struct supervisor *s);
+
+#endif

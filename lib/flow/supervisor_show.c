@@ -1,0 +1,182 @@
+/* What a person sees of a run. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/flow/supervisor_internal.h"
+
+#define BAR_EVERY (100 * SUPERVISOR_MS)
+#define LINE_EVERY (10000 * SUPERVISOR_MS)
+#define READS_AT_ONCE 16
+#define TABLE_MAX (1u << 20)
+
+void supervisor_say(struct supervisor *s, enum supervisor_text kind,
+                    const char *fmt, ...)
+{
+    char text[SUPERVISOR_LINE + 256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    s->o.text(s->o.arg, kind, text);
+}
+
+/* Pass on what is complete; unprintable bytes as '?', so that no process can
+ * play with the terminal. */
+static void say_line(struct supervisor *s, struct proc *p)
+{
+    char name[128];
+    for (size_t i = 0; i < p->n_line; i++) {
+        unsigned char c = (unsigned char)p->line[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            p->line[i] = '?';
+    }
+    if (p->n_line && p->line[p->n_line - 1] == '\r')
+        p->n_line--;
+    p->line[p->n_line] = 0;
+    supervisor_say(s, SUPERVISOR_LOG, "%s: %s",
+                   supervisor_name(s, p, name, sizeof name), p->line);
+    p->n_line = 0;
+}
+
+static void take_bytes(struct supervisor *s, struct proc *p, const char *b,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (b[i] == '\n' || p->n_line + 1 == sizeof p->line)
+            say_line(s, p);
+        if (b[i] != '\n')
+            p->line[p->n_line++] = b[i];
+    }
+}
+
+void supervisor_read_log(struct supervisor *s, struct proc *p)
+{
+    char b[4096];
+    /* Not for ever: a process that prints without end must not keep the
+     * supervisor from its other work. */
+    for (int i = 0; p->run.log_fd >= 0 && i < READS_AT_ONCE; i++) {
+        ssize_t n = read(p->run.log_fd, b, sizeof b);
+        if (n > 0) {
+            take_bytes(s, p, b, (size_t)n);
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN && !p->ended)
+            return;
+        if (p->n_line)
+            say_line(s, p);
+        close(p->run.log_fd);
+        p->run.log_fd = -1;
+    }
+}
+
+int64_t supervisor_failed(const struct supervisor *s)
+{
+    int64_t failed = 0;
+    for (size_t i = 0; i < s->n_proc; i++)
+        failed += s->proc[i].stats.failed;
+    return failed;
+}
+
+static bool is_kind(const struct supervisor *s, size_t stage, const char *kind)
+{
+    const struct stage_info *info = s->p->stages[stage].info;
+    return info && info->kind && strcmp(info->kind, kind) == 0;
+}
+
+/* Items of all sources that are DONE, and how many there will be. */
+static void sum_sources(const struct supervisor *s, int64_t *done,
+                        int64_t *total)
+{
+    *done = *total = 0;
+    for (size_t i = 0; i < s->n_proc; i++) {
+        const struct proc *p = &s->proc[i];
+        if (!is_kind(s, p->stage, "source"))
+            continue;
+        *done += p->stats.roots;
+        if (p->state == PROC_BYE)
+            *total += *total < 0 ? 0 : p->stats.roots;
+        else if (p->stats.expect < 0)
+            *total = -1;
+        else if (*total >= 0)
+            *total += p->stats.expect;
+    }
+}
+
+/* Before the start: whom are we waiting for? */
+static void waiting_text(const struct supervisor *s, char *out, size_t n)
+{
+    char name[128];
+    for (size_t i = 0; i < s->n_proc; i++)
+        if (s->proc[i].state < PROC_READY && !s->proc[i].ended) {
+            snprintf(out, n, "starting: waiting for %s",
+                     supervisor_name(s, &s->proc[i], name, sizeof name));
+            return;
+        }
+    snprintf(out, n, "starting");
+}
+
+void supervisor_show_progress(struct supervisor *s, bool last)
+{
+    char text[512];
+    int64_t now = clock_ns(), done, total;
+    if (s->gone) {
+        sum_sources(s, &done, &total);
+        progress_update(&s->progress, now, done, total, supervisor_failed(s));
+    }
+    if (!last && now < s->next_text)
+        return;
+    s->next_text = now + (s->o.columns > 0 ? BAR_EVERY : LINE_EVERY);
+    if (!s->gone)
+        waiting_text(s, text, sizeof text);
+    else if (s->o.columns > 0 && !last)
+        progress_bar(&s->progress, s->o.columns, text, sizeof text);
+    else
+        progress_line(&s->progress, text, sizeof text);
+    if (s->o.columns > 0 && last)
+        supervisor_say(s, SUPERVISOR_BAR, "%s", "");
+    else if (!last || s->gone)
+        supervisor_say(s, s->o.columns > 0 ? SUPERVISOR_BAR : SUPERVISOR_INFO,
+                       "%s", text);
+}
+
+void supervisor_show_table(struct supervisor *s)
+{
+    struct buf b;
+    struct err e = {0};
+    char wall[32];
+    buf_init(&b, TABLE_MAX);
+    int64_t ns = s->end_ns - s->go_ns, failed = supervisor_failed(s);
+    struct progress_row *rows = mem_calloc(s->p->n_stages, sizeof *rows);
+    for (size_t i = 0; rows && i < s->p->n_stages; i++)
+        rows[i] = (struct progress_row){
+            .name = s->p->stages[i].name,
+            .replicas = s->replicas[i],
+            .source = is_kind(s, i, "source"),
+            .sink = is_kind(s, i, "sink"),
+        };
+    for (size_t i = 0; rows && i < s->n_proc; i++) {
+        struct progress_row *r = &rows[s->proc[i].stage];
+        r->in += s->proc[i].stats.in;
+        r->out += s->proc[i].stats.out;
+        r->failed += s->proc[i].stats.failed;
+        r->busy_ns += s->proc[i].stats.busy_ns;
+    }
+    if (rows && progress_table(rows, s->p->n_stages, ns, &b, &e) == OK &&
+        buf_printf(&b, &e, "%s in all",
+                   progress_time((double)ns / 1e9, wall, sizeof wall)) == OK &&
+        (failed == 0 ||
+         buf_printf(&b, &e,
+                    "; %" PRId64 " item%s failed: inputs and reasons are in %s",
+                    failed, failed == 1 ? "" : "s", s->p->dead) == OK))
+        s->o.text(s->o.arg, SUPERVISOR_TABLE, buf_str(&b));
+    mem_free(rows);
+    buf_free(&b);
+}
