@@ -327,7 +327,7 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
                                       struct err *e)
 {
     struct ctx *c = ctx;
-    bool failures = strcmp(stage_in_port(s), "failed") == 0;
+    bool failures = strcmp(stage_in_port(s), "failures") == 0;
     enum err_code rc = OK;
     for (size_t i = 0; !rc && i < n; i++)
         rc = failures ? write_failure(c, in[i], e) : write_sample(c, in[i], e);
@@ -396,7 +396,7 @@ static const struct stage_port in[] = {
             "landmarks f32[68,3]?, target f32[68,3]?, scores f32[68]?, "
             "decode_note str?",
      "one item a sample, or a view of a sample"},
-    {"failed", COMMON ", error_code str, error_text str, error_stage str",
+    {"failures", COMMON ", error_code str, error_text str, error_stage str",
      "the `failed` ports of other stages: noted as the sample's status"},
     {0}};
 

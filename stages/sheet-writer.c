@@ -94,7 +94,7 @@ static enum err_code sheet_transform(void *ctx, struct stage *s,
                                      struct item *const *in, size_t n,
                                      struct err *e)
 {
-    bool failed = strcmp(stage_in_port(s), "failed") == 0;
+    bool failed = strcmp(stage_in_port(s), "failures") == 0;
     enum err_code rc = OK;
     for (size_t i = 0; !rc && i < n; i++)
         rc = add_item(ctx, in[i], failed, e);
@@ -147,7 +147,7 @@ static const struct stage_port in[] = {
      COMMON ", generated u8[a,b,3]?, frame u8[H,W,3]?, pose u8[h,w,3]?, "
             "pose_deg f32[3]?",
      "one item a cell"},
-    {"failed", COMMON ", error_code str",
+    {"failures", COMMON ", error_code str",
      "failed views: their cells stay empty, so that the sheet can be whole"},
     {0}};
 
