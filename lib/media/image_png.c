@@ -56,6 +56,9 @@ static void on_warning(png_structp png, png_const_charp text)
 static png_voidp take(png_structp png, png_alloc_size_t n)
 {
     struct job *j = png_get_mem_ptr(png);
+    /* libpng believes the length that a chunk announces. */
+    if (j->data && n > j->n + 2 * (size_t)MAX_CHUNK_BYTES)
+        return NULL;
     void *p = mem_alloc(n);
     if (!p)
         j->no_memory = true;
