@@ -117,9 +117,10 @@ static enum err_code not_found(const char *const *dirs, const char *name,
     for (size_t i = 0; dirs && dirs[i] && used < sizeof searched; i++)
         used += (size_t)snprintf(searched + used, sizeof searched - used,
                                  "%s%s", i ? ", " : "", dirs[i]);
-    const char *near = NULL;
-    if (stage_list(dirs, &all, NULL) == OK)
-        near = text_nearest(name, (const char *const *)all.names, all.n);
+    if (stage_list(dirs, &all, e) != OK)
+        return no_memory(e);
+    const char *near =
+        text_nearest(name, (const char *const *)all.names, all.n);
     if (near)
         err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean '%s'?)", name,
                 near);

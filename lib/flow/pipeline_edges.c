@@ -70,7 +70,7 @@ static bool add_edge(struct pipe_load *l, const struct yaml_node *at,
 }
 
 /* The output port that text ("stage" or "stage.port") means; NULL if none
- * (reported). *known is false if the stage is there but its ports are not. */
+ * (reported, here or when the stage was described). */
 static const char *find_origin(struct pipe_load *l, const struct yaml_node *at,
                                const char *text, size_t *from)
 {
@@ -87,8 +87,10 @@ static const char *find_origin(struct pipe_load *l, const struct yaml_node *at,
         return NULL;
     }
     const struct pipe_stage *s = &l->p->stages[*from];
-    if (!s->info)
-        return NULL; /* already reported */
+    if (!s->info) { /* already reported */
+        l->unsure = true;
+        return NULL;
+    }
     if (s->info->n_out == 0) {
         pipe_error(l, at, "stage '%s' is a sink: nothing comes out of it",
                    s->name);
@@ -211,7 +213,7 @@ static void read_from(struct pipe_load *l, size_t to)
                 port_list(s->info->in, s->info->n_in, list, sizeof list));
         read_origins(l, from, to, p ? p->name : NULL);
     }
-    if (s->info && errors == l->errors)
+    if (s->info && errors == l->errors && !l->unsure && !l->rc)
         check_inputs(l, to, from);
 }
 
@@ -235,13 +237,11 @@ static void report_cycle(struct pipe_load *l, size_t at, const bool *done)
             return;
         at = last->from;
     }
-    size_t used = 0;
+    size_t used =
+        (size_t)snprintf(text, sizeof text, "%s", l->p->stages[at].name);
     for (size_t i = n; i >= where[at] && used < sizeof text; i--)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s -> ",
+        used += (size_t)snprintf(text + used, sizeof text - used, " -> %s",
                                  l->p->stages[path[i - 1]].name);
-    if (used < sizeof text)
-        (void)snprintf(text + used, sizeof text - used, "%s",
-                       l->p->stages[path[n - 1]].name);
     pipe_error_at(l, last->line, last->column, "a cycle: %s", text);
 }
 
@@ -270,10 +270,11 @@ static void check_cycles(struct pipe_load *l)
 static void check_ends(struct pipe_load *l)
 {
     bool sink = false;
+    for (size_t s = 0; s < l->p->n_stages; s++)
+        if (!l->p->stages[s].info)
+            return; /* who knows */
     for (size_t s = 0; s < l->p->n_stages; s++) {
         const struct pipe_stage *st = &l->p->stages[s];
-        if (!st->info)
-            return;
         sink = sink || st->info->n_out == 0;
         for (size_t k = 0; k < st->info->n_out; k++) {
             bool used = false;

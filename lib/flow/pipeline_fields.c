@@ -181,6 +181,22 @@ static void missing(struct pipe_load *l, const struct pipe_edge *edge,
                   pipe_hint(want->name, names, n, hint));
 }
 
+/* " (here u8[4,*])" if letters of t are known from other fields, else "". */
+static char *here_text(const struct field_type *t, const struct port_bind *b,
+                       char *out, size_t n)
+{
+    struct field_type known = field_type_resolve(t, b);
+    char text[160];
+    out[0] = '\0';
+    for (int i = 0; i < t->ndim; i++)
+        if (t->dim[i] < 0 && known.dim[i] >= 0) {
+            (void)snprintf(out, n, " (here %s)",
+                           field_type_text(&known, text, sizeof text));
+            break;
+        }
+    return out;
+}
+
 /* One wanted field of an edge's input port. */
 static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
                         const struct info_field *want, const struct have *h,
@@ -189,7 +205,7 @@ static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
     const struct have_field *f = have_get(h, want->name);
     const char *to = l->p->stages[edge->to].name;
     struct field_type type;
-    char has[160], needs[160];
+    char has[160], here[200];
     if (field_type_parse(want->type, &type, NULL) != OK)
         return;
     if (!f) {
@@ -206,17 +222,14 @@ static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
         return;
     }
     if (f->type.type != VAL_NIL && !field_type_fits(&f->type, &type, b)) {
-        struct field_type plain = f->type, known = field_type_resolve(&type, b);
+        struct field_type plain = f->type;
         plain.optional = false;
         field_type_text(&plain, has, sizeof has);
-        field_type_text(&known, needs, sizeof needs);
         pipe_error_at(l, edge->line, edge->column,
-                      "stage '%s' needs the field '%s' as %s%s%s%s, but from "
-                      "'%s' it comes as %s",
+                      "stage '%s' needs the field '%s' as %s%s, but from '%s' "
+                      "it comes as %s",
                       to, want->name, want->type,
-                      strcmp(needs, want->type) ? " (here " : "",
-                      strcmp(needs, want->type) ? needs : "",
-                      strcmp(needs, want->type) ? ")" : "",
+                      here_text(&type, b, here, sizeof here),
                       l->p->stages[edge->from].name, has);
     } else if (f->type.optional && !want->optional) {
         struct yaml_node at = {.line = edge->line, .column = edge->column};

@@ -28,6 +28,7 @@ struct pipe_load {
     struct yaml_node *root;
     const struct yaml_node **node; /* of each stage: its map */
     bool *var_used;                /* of each var */
+    bool unsure; /* some `from` means a stage that could not be described */
 };
 
 /* Add "path:line:column: error: ..." (at may be NULL: no position). */

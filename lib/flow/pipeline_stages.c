@@ -1,5 +1,5 @@
 /* The stages of a pipeline file: names, counts, commands, descriptions. */
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,11 +45,6 @@ static void read_stage(struct pipe_load *l, const struct yaml_node *key,
         pipe_error(l, key, "'%.60s' is not a stage name (a-z0-9_-)", key->text);
         return;
     }
-    if (node->kind != YAML_MAP) {
-        pipe_error(l, node, "stage '%s' must be a map, not %s", key->text,
-                   yaml_kind_name(node));
-        return;
-    }
     s->name = mem_strdup(key->text);
     if (!s->name) {
         pipe_no_memory(l);
@@ -58,6 +53,11 @@ static void read_stage(struct pipe_load *l, const struct yaml_node *key,
     s->line = key->line;
     s->column = key->column;
     l->node[l->p->n_stages++] = node;
+    if (node->kind != YAML_MAP) {
+        pipe_error(l, node, "stage '%s' must be a map, not %s", key->text,
+                   yaml_kind_name(node));
+        return; /* counted, so that others may name it */
+    }
     pipe_check_keys(l, node, keys, "a stage");
     s->replicas =
         read_count(l, node, "replicas", "auto", 1, PIPE_MAX_REPLICAS, 1);
@@ -158,10 +158,10 @@ static bool on_path(const char *name)
     const char *s = getenv("PATH");
     while (s && *s) {
         size_t len = strcspn(s, ":");
-        char *path = mem_printf("%.*s/%s", (int)len, len ? s : ".", name);
-        bool found = path && access(path, X_OK) == 0;
-        mem_free(path);
-        if (found)
+        char path[4096];
+        int n = snprintf(path, sizeof path, "%.*s/%s", len ? (int)len : 1,
+                         len ? s : ".", name);
+        if (n > 0 && (size_t)n < sizeof path && access(path, X_OK) == 0)
             return true;
         s += len + (s[len] == ':');
     }
@@ -201,6 +201,8 @@ static bool read_run(struct pipe_load *l, struct pipe_stage *s,
                      const struct yaml_node *node)
 {
     const struct yaml_node *run = yaml_get(node, "run");
+    if (node->kind != YAML_MAP)
+        return false;
     if (!run) {
         pipe_error_at(l, s->line, s->column, "stage '%s' has no 'run'",
                       s->name);
