@@ -242,7 +242,7 @@ static enum err_code step(struct supervisor *s, struct err *e)
         s->gone = true;
         s->go_ns = clock_ns();
         progress_init(&s->progress, s->go_ns);
-        s->next_text = 0;
+        s->next_text = s->o.columns > 0 ? 0 : s->go_ns + SUPERVISOR_LINE_EVERY;
     }
     int64_t now = clock_ns();
     if (!s->stopping && !s->started && now > s->hello_until)
@@ -318,6 +318,8 @@ static enum err_code begin(struct supervisor *s, struct err *e)
     s->control = s->hub ? link_bind(s->hub, s->control_endpoint, e) : NULL;
     if (!s->control)
         return e->code;
+    supervisor_say(s, SUPERVISOR_INFO, "%zu stages, %zu processes, %d cores",
+                   s->p->n_stages, s->n_proc, supervisor_cores());
     s->start_ns = clock_ns();
     s->hello_until =
         s->start_ns + (int64_t)s->o.hello_timeout_s * 1000 * SUPERVISOR_MS;

@@ -10,6 +10,7 @@
 
 #define SUPERVISOR_LINE 4096 /* longer lines of a process are split */
 #define SUPERVISOR_MS ((int64_t)1000000)
+#define SUPERVISOR_LINE_EVERY (10000 * SUPERVISOR_MS) /* off a terminal */
 
 enum proc_state { PROC_STARTED, PROC_HERE, PROC_READY, PROC_BYE };
 

@@ -11,7 +11,6 @@
 #include "lib/flow/supervisor_internal.h"
 
 #define BAR_EVERY (100 * SUPERVISOR_MS)
-#define LINE_EVERY (10000 * SUPERVISOR_MS)
 #define READS_AT_ONCE 16
 #define TABLE_MAX (1u << 20)
 
@@ -133,7 +132,7 @@ void supervisor_show_progress(struct supervisor *s, bool last)
     }
     if (!last && now < s->next_text)
         return;
-    s->next_text = now + (s->o.columns > 0 ? BAR_EVERY : LINE_EVERY);
+    s->next_text = now + (s->o.columns > 0 ? BAR_EVERY : SUPERVISOR_LINE_EVERY);
     if (!s->gone)
         waiting_text(s, text, sizeof text);
     else if (s->o.columns > 0 && !last)
@@ -152,8 +151,14 @@ void supervisor_show_table(struct supervisor *s)
     struct buf b;
     struct err e = {0};
     char wall[32];
+    double wall_s;
     buf_init(&b, TABLE_MAX);
     int64_t ns = s->end_ns - s->go_ns, failed = supervisor_failed(s);
+    wall_s = (double)ns / 1e9;
+    if (wall_s < 100)
+        snprintf(wall, sizeof wall, "%.1f s", wall_s);
+    else
+        progress_time(wall_s, wall, sizeof wall);
     struct progress_row *rows = mem_calloc(s->p->n_stages, sizeof *rows);
     for (size_t i = 0; rows && i < s->p->n_stages; i++)
         rows[i] = (struct progress_row){
@@ -170,8 +175,7 @@ void supervisor_show_table(struct supervisor *s)
         r->busy_ns += s->proc[i].stats.busy_ns;
     }
     if (rows && progress_table(rows, s->p->n_stages, ns, &b, &e) == OK &&
-        buf_printf(&b, &e, "%s in all",
-                   progress_time((double)ns / 1e9, wall, sizeof wall)) == OK &&
+        buf_printf(&b, &e, "%s in all", wall) == OK &&
         (failed == 0 ||
          buf_printf(&b, &e,
                     "; %" PRId64 " item%s failed: inputs and reasons are in %s",
