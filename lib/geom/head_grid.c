@@ -229,9 +229,6 @@ static void set_vertices(void)
 {
     struct node pole = {{0, -119}, {0, 0}, true};
     set_vertex(0, &pole, false);
-    base.v[0].p[0] = 0;
-    base.v[0].p[2] = (base.v[skin_id(0, 0)].p[2] +
-                      base.v[skin_id(0, HG_NU)].p[2]) / 2;
     base.mirror[0] = 0;
     for (int j = 0; j < HG_NV; j++)
         for (int i = 0; i <= HG_NU; i++) {
@@ -243,6 +240,9 @@ static void set_vertices(void)
             mirror_pair(skin_id(j, i),
                         i == HG_NU ? skin_id(j, i) : skin_id(j, -i));
         }
+    base.v[0].p[0] = 0;
+    base.v[0].p[2] = (base.v[skin_id(0, 0)].p[2] +
+                      base.v[skin_id(0, HG_NU)].p[2]) / 2;
     for (int k = 1; k < HG_EYE_N; k++) {
         set_vertex(eye_low_id(1, k), &g.eye_low[k], false);
         set_vertex(eye_low_id(-1, k), &g.eye_low[k], true);

@@ -427,6 +427,7 @@ enum err_code render_draw(struct render *r, const struct render_scene *s,
         return rc;
     const struct head_base *b = head_base_get();
     struct shade_ctx ctx;
+    double mean_z = 0;
     refresh(r, s);
     place_model(r, s);
     turn(r, s);
@@ -447,7 +448,10 @@ enum err_code render_draw(struct render *r, const struct render_scene *s,
         project(s, r->cam[b->landmark[i]], p);
         for (int k = 0; k < 3; k++)
             points[i][k] = (float)p[k];
+        mean_z += p[2] / LANDMARKS;
     }
+    for (int i = 0; i < LANDMARKS; i++)
+        points[i][2] -= (float)mean_z;
     raster_clear(r->raster);
     raster_draw(r->raster, (const float(*)[3])r->pix,
                 (const int32_t(*)[3])r->tri, r->n_tris, 0);
