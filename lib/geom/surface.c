@@ -43,7 +43,7 @@ static void place(const struct fit_pose *p, double z_offset, const float m[3],
 /* How stiffly the surface resists point i: see surface_new. */
 static double stiffness(int i, double ry_deg)
 {
-    double s = 1e-3;
+    double s = 1e-4;
 
     if (i <= 16) {
         double turn = fabs(ry_deg) / 25.0;
