@@ -100,7 +100,7 @@ static void sum_sources(const struct supervisor *s, int64_t *done,
         if (!is_kind(s, p->stage, "source"))
             continue;
         *done += p->stats.roots;
-        if (p->state == PROC_BYE)
+        if (p->state == PROC_BYE && !s->stopping)
             *total += *total < 0 ? 0 : p->stats.roots;
         else if (p->stats.expect < 0)
             *total = -1;

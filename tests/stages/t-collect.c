@@ -25,14 +25,14 @@ static enum err_code transform(void *ctx, struct stage *s,
 {
     struct ctx *c = ctx;
     (void)e;
+    if (c->sleep_us)
+        usleep((useconds_t)c->sleep_us);
     for (size_t k = 0; k < n; k++) {
         char id[33];
         int64_t i = item_i64(in[k], "i", -1);
         const struct tensor *t = item_tensor(in[k], "payload");
         for (size_t b = 0; t && b < t->bytes; b += 997)
             c->bad += tensor_u8(t)[b] != (uint8_t)(i & 255);
-        if (c->sleep_us)
-            usleep((useconds_t)c->sleep_us);
         item_id_hex(&in[k]->id, id);
         fprintf(c->f, "%lld %lld %s %s %d %s\n", (long long)i,
                 (long long)item_i64(in[k], "k", -1), id,
@@ -66,7 +66,7 @@ static const struct stage_param params[] = {
     {"file", PARAM_PATH, offsetof(struct ctx, file), NULL, 0, 0, NULL, NULL,
      "where the lines go"},
     {"sleep-us", PARAM_INT, offsetof(struct ctx, sleep_us), "0", 0, 1e9, NULL,
-     "us", "time each item takes"},
+     "us", "time each call takes"},
     {0}};
 static const struct stage_desc desc = {
     .name = "t-collect",
