@@ -15,7 +15,7 @@
 #include "lib/store/store.h"
 
 #define POINTS 68
-#define PNG_LEVEL 6
+#define PNG_LEVEL 3
 #define NUMBERS 16
 
 struct ctx {
@@ -327,10 +327,11 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
                                       struct err *e)
 {
     struct ctx *c = ctx;
-    bool failures = strcmp(stage_in_port(s), "failures") == 0;
     enum err_code rc = OK;
+    (void)s;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = failures ? write_failure(c, in[i], e) : write_sample(c, in[i], e);
+        rc = item_get(in[i], "error_code") ? write_failure(c, in[i], e)
+                                           : write_sample(c, in[i], e);
     return rc;
 }
 
@@ -385,19 +386,16 @@ static const struct stage_param params[] = {
      "write files again that are there"},
     {0}};
 
-#define COMMON                                                                 \
-    "name str, snippet str, path str?, identity str?, set str?, sample i64?, " \
-    "n_frames i64?, frame_index i64?, pts_ns i64?, view i64?, n_views i64?, "  \
-    "pose_deg f32[3]?, method str?, model str?, seed i64?"
-
 static const struct stage_port in[] = {
     {"in",
-     COMMON ", frame u8[H,W,3]?, pose u8[h,w,3]?, generated u8[a,b,3]?, "
-            "landmarks f32[68,3]?, target f32[68,3]?, scores f32[68]?, "
-            "decode_note str?",
-     "one item a sample, or a view of a sample"},
-    {"failures", COMMON ", error_code str, error_text str, error_stage str",
-     "the `failed` ports of other stages: noted as the sample's status"},
+     "name str, snippet str, path str?, identity str?, set str?, sample i64?, "
+     "n_frames i64?, frame_index i64?, pts_ns i64?, view i64?, n_views i64?, "
+     "pose_deg f32[3]?, method str?, model str?, seed i64?, "
+     "frame u8[H,W,3]?, pose u8[h,w,3]?, generated u8[a,b,3]?, "
+     "landmarks f32[68,3]?, target f32[68,3]?, scores f32[68]?, "
+     "decode_note str?, error_code str?, error_text str?, error_stage str?",
+     "one item a sample, or a view of a sample; items of `failed` ports (with "
+     "error_code) are noted as that sample's status"},
     {0}};
 
 static const struct stage_desc desc = {

@@ -42,10 +42,14 @@ static void label_of(const struct ctx *c, const struct item *it,
     out[0] = 0;
     if (c->labels == LABELS_POSE && t && t->count == 3) {
         const float *p = tensor_f32(t);
-        int k = snprintf(out, n, "rx %+.4g ry %+.4g", (double)p[0] + 0.0,
-                         (double)p[1] + 0.0);
-        if (p[2] != 0.0f && k > 0 && (size_t)k < n)
-            snprintf(out + k, n - (size_t)k, " rz %+.4g", (double)p[2]);
+        char deg[3][16];
+        for (int a = 0; a < 3; a++) /* a sign, but "0" */
+            snprintf(deg[a], sizeof deg[a], "%.4g", (double)p[a] + 0.0);
+        snprintf(out, n, "rx %s%s ry %s%s", p[0] > 0 ? "+" : "", deg[0],
+                 p[1] > 0 ? "+" : "", deg[1]);
+        size_t k = strlen(out);
+        if (p[2] != 0.0f)
+            snprintf(out + k, n - k, " rz %s%s", p[2] > 0 ? "+" : "", deg[2]);
     } else if (c->labels != LABELS_NONE) {
         snprintf(out, n, "%lld", (long long)cell->index);
     }
@@ -54,8 +58,9 @@ static void label_of(const struct ctx *c, const struct item *it,
 }
 
 static enum err_code add_item(struct ctx *c, const struct item *it,
-                              bool failed, struct err *e)
+                              struct err *e)
 {
+    bool failed = item_get(it, "error_code") != NULL;
     bool views = c->cells == CELLS_VIEWS;
     struct sheet_cell cell = {
         .name = item_str(it, "name", ""),
@@ -94,10 +99,10 @@ static enum err_code sheet_transform(void *ctx, struct stage *s,
                                      struct item *const *in, size_t n,
                                      struct err *e)
 {
-    bool failed = strcmp(stage_in_port(s), "failures") == 0;
     enum err_code rc = OK;
+    (void)s;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = add_item(ctx, in[i], failed, e);
+        rc = add_item(ctx, in[i], e);
     return rc;
 }
 
@@ -138,17 +143,13 @@ static const struct stage_param params[] = {
      "make sheets again that are there"},
     {0}};
 
-#define COMMON                                                                 \
-    "name str, snippet str, sample i64?, n_frames i64?, view i64?, "           \
-    "n_views i64?"
-
 static const struct stage_port in[] = {
     {"in",
-     COMMON ", generated u8[a,b,3]?, frame u8[H,W,3]?, pose u8[h,w,3]?, "
-            "pose_deg f32[3]?",
-     "one item a cell"},
-    {"failures", COMMON ", error_code str",
-     "failed views: their cells stay empty, so that the sheet can be whole"},
+     "name str, snippet str, sample i64?, n_frames i64?, view i64?, n_views "
+     "i64?, generated u8[a,b,3]?, frame u8[H,W,3]?, pose u8[h,w,3]?, "
+     "pose_deg f32[3]?, error_code str?",
+     "one item a cell; views that failed (with error_code) leave theirs "
+     "empty, so that the sheet can be whole"},
     {0}};
 
 static const struct stage_desc desc = {

@@ -43,7 +43,7 @@ static void paste(struct tensor *dst, int64_t x, int64_t y,
                (const uint8_t *)src->data + (size_t)j * row, row);
 }
 
-/* src made to fit a square of side, never enlarged beyond it. */
+/* src made to fit a square of side, its aspect kept. */
 static struct tensor *fit(const struct tensor *src, int64_t side,
                           struct err *e)
 {
