@@ -1,8 +1,8 @@
-"""Compare frames of lib/media/video (bench/video-frames --raw) with those of
+"""Compare frames of lib/media/video (tests/stages/video-frames --raw) with those of
 the ffmpeg tool. Prints one line a file; exit status 1 if any differs by more
 than --tol levels in any pixel, or if the counts differ.
 
-  frames_vs_ffmpeg.py --tool build/bench/video-frames [--all] FILE...
+  frames_vs_ffmpeg.py --tool build/tests/stages/video-frames [--all] FILE...
 
 Without --all five evenly spaced frames are compared, with it every frame too.
 The reference is told to do what video.h promises: pass every decoded frame,
