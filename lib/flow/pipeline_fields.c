@@ -166,10 +166,12 @@ static void missing(struct pipe_load *l, const struct pipe_edge *edge,
     const char *names[256];
     size_t used = 0, n = 0;
     for (size_t i = 0; i < h->n && n < 256; i++) {
+        if (h->f[i].type.type == VAL_NIL)
+            continue;
         names[n++] = h->f[i].name;
         if (used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
-                                     i ? ", " : "", h->f[i].name);
+                                     n > 1 ? ", " : "", h->f[i].name);
     }
     if (used >= sizeof list)
         memcpy(list + sizeof list - 4, "...", 4);
@@ -179,6 +181,14 @@ static void missing(struct pipe_load *l, const struct pipe_edge *edge,
                   l->p->stages[edge->to].name, want->name, want->type,
                   l->p->stages[edge->from].name, n ? list : "no fields",
                   pipe_hint(want->name, names, n, hint));
+}
+
+/* From here on taken as given, so that one fault is reported once. */
+static void put_unknown(struct pipe_load *l, struct have *h, const char *name)
+{
+    struct have_field f = {.type = {.type = VAL_NIL}, .lacking = NO_STAGE};
+    (void)snprintf(f.name, sizeof f.name, "%s", name);
+    (void)have_put(l, h, &f);
 }
 
 /* " (here u8[4,*])" if letters of t are known from other fields, else "". */
@@ -199,7 +209,7 @@ static char *here_text(const struct field_type *t, const struct port_bind *b,
 
 /* One wanted field of an edge's input port. */
 static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
-                        const struct info_field *want, const struct have *h,
+                        const struct info_field *want, struct have *h,
                         struct port_bind *b)
 {
     const struct have_field *f = have_get(h, want->name);
@@ -209,8 +219,10 @@ static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
     if (field_type_parse(want->type, &type, NULL) != OK)
         return;
     if (!f) {
-        if (!want->optional && !h->open)
+        if (!want->optional && !h->open) {
             missing(l, edge, want, h);
+            put_unknown(l, h, want->name);
+        }
         return;
     }
     if (f->lacking != NO_STAGE && !want->optional) {
@@ -219,6 +231,7 @@ static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
                       "come on every way: '%s' does not give it",
                       to, want->name, want->type,
                       l->p->stages[f->lacking].name);
+        put_unknown(l, h, want->name);
         return;
     }
     if (f->type.type != VAL_NIL && !field_type_fits(&f->type, &type, b)) {
@@ -241,7 +254,7 @@ static void check_field(struct pipe_load *l, const struct pipe_edge *edge,
 }
 
 static void check_edge(struct pipe_load *l, const struct pipe_edge *edge,
-                       const struct have *h, struct port_bind *b)
+                       struct have *h, struct port_bind *b)
 {
     const struct stage_info *info = l->p->stages[edge->to].info;
     const struct info_port *port =
