@@ -96,13 +96,31 @@ static bool open_reader(struct job *j)
     return j->info != NULL;
 }
 
+/* libpng goes on without a text or EXIF block that it had no memory for. */
 static enum err_code end_reader(struct job *j)
 {
     png_destroy_read_struct(&j->png, &j->info, NULL);
+    if (!j->code && j->no_memory)
+        j->code = err_set(j->e, ERR_NOMEM, "PNG: no memory");
     return j->code;
 }
 
-/* Header read and size checked; pixels will come as 8-bit RGB or RGBA. */
+static uint32_t big_endian(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
+           p[3];
+}
+
+/* The size stands at a fixed place: look before libpng does anything. */
+static enum err_code check_header(const struct job *j)
+{
+    if (j->n < 24 || memcmp(j->data + 12, "IHDR", 4) != 0)
+        return err_set(j->e, ERR_DATA, "PNG: the file has no header");
+    return image_check_size(j->caps, big_endian(j->data + 16),
+                            big_endian(j->data + 20), j->e);
+}
+
+/* Header read (its size is checked); pixels will come as 8-bit RGB or RGBA. */
 static void read_header(struct job *j)
 {
     png_structp png = j->png;
@@ -112,11 +130,7 @@ static void read_header(struct job *j)
     png_set_chunk_cache_max(png, MAX_CHUNKS);
     png_set_chunk_malloc_max(png, MAX_CHUNK_BYTES);
     png_read_info(png, info);
-    png_uint_32 w = png_get_image_width(png, info);
     png_uint_32 h = png_get_image_height(png, info);
-    enum err_code rc = image_check_size(j->caps, w, h, j->e);
-    if (rc)
-        give_up(j, rc);
     size_t raw = png_get_rowbytes(png, info);
     if (raw / DEFLATE_RATIO * h > j->n)
         png_error(png, "the file is too short for its picture");
@@ -183,9 +197,10 @@ enum err_code image_png_decode(const uint8_t *data, size_t n,
     j->caps = caps;
     j->data = data;
     j->n = n;
-    if (open_reader(j))
+    j->code = check_header(j);
+    if (!j->code && open_reader(j))
         decode_body(j);
-    else
+    else if (!j->code)
         j->code = err_set(e, ERR_NOMEM, "PNG: no memory");
     enum err_code rc = end_reader(j);
     if (!rc)
@@ -294,9 +309,10 @@ enum err_code image_png_text(const void *data, size_t n, const char *key,
     j->data = data;
     j->n = n;
     j->key = key;
-    if (open_reader(j))
+    j->code = check_header(j);
+    if (!j->code && open_reader(j))
         text_body(j);
-    else
+    else if (!j->code)
         j->code = err_set(e, ERR_NOMEM, "PNG: no memory");
     enum err_code rc = end_reader(j);
     if (!rc && !j->value)
