@@ -131,8 +131,6 @@ static enum err_code read_and_decode(struct decoder *d, struct err *e)
         int r = av_read_frame(d->in.fmt, d->pkt);
         if (r == AVERROR(EAGAIN) && ++stuck < 1000)
             continue;
-        if (r == AVERROR(ENOMEM))
-            return err_set(e, ERR_NOMEM, "no memory to read '%s'", p->path);
         if (r < 0) {
             p->read_error = r != AVERROR_EOF;
             break;

@@ -126,10 +126,9 @@ enum err_code video_index_packets(struct video_index *x,
     av_packet_free(&pkt);
     if (rc)
         return rc;
-    if (r == AVERROR(ENOMEM))
-        return err_set(e, ERR_NOMEM, "no memory to read packets");
     if (in->io_errno)
         return err_errno(e, ERR_IO, in->io_errno, "read error");
+    /* A nonsense size shows as "no memory" too. */
     if (r != AVERROR_EOF)
         distrust(x, "the file is damaged or ends early");
     check(x);

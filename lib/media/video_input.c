@@ -67,9 +67,14 @@ enum err_code video_error(struct err *e, enum err_code code, int averror,
                           const char *what, const char *path)
 {
     char text[AV_ERROR_MAX_STRING_SIZE];
-    if (averror == AVERROR(ENOMEM))
+    /* Files with nonsense in their size fields end here far more often than
+     * a machine without memory. */
+    if (averror == AVERROR(ENOMEM) && code == ERR_DATA)
+        snprintf(text, sizeof text, "malformed, or no memory");
+    else
+        av_strerror(averror, text, sizeof text);
+    if (averror == AVERROR(ENOMEM) && code != ERR_DATA)
         code = ERR_NOMEM;
-    av_strerror(averror, text, sizeof text);
     err_set(e, code, "cannot %s '%s': %s%s%s%s", what, path, text,
             log_first[0] ? " (" : "", log_first, log_first[0] ? ")" : "");
     log_first[0] = 0;
