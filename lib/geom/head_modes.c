@@ -78,8 +78,8 @@ static void identity_eyes(int m, double a, double y, double z, double front,
     (void)z;
     switch (m) {
     case 9: /* eye_size */
-        d[0] = 0.050 * (a - EYE_X) * near;
-        d[1] = 0.090 * (y - EYE_Y) * near;
+        d[0] = 0.075 * (a - EYE_X) * near;
+        d[1] = 0.150 * (y - EYE_Y) * near;
         break;
     case 10: /* eye_spacing */
         d[0] = 1.2 * ease(4, 18, a) * bump(a - EYE_X, 26, y + 4, 26) * front;
@@ -255,5 +255,7 @@ void head_mode_field(int m, const struct head_vertex *v, double d[3])
         identity_mouth(m, &at, a, y, z, front, d);
     else
         expression(m - HEAD_IDENTITY, &at, a, y, front, d);
-    d[0] *= sign;
+    for (int k = 0; m < HEAD_IDENTITY && k < 3; k++)
+        d[k] *= 1.35; /* how far people differ, for a deviation of 1 */
+    d[0] *= sign * (a < 3 ? a / 3 : 1); /* the midline stays */
 }

@@ -31,9 +31,9 @@ static const double ridge[][2] = {
     {16, 25},    {22, 28.6}, {28, 32.2}, {33, 35.2}, {36.5, 36},
     {40, 34.6},  {43, 30.6}, {46, 25.6}, {49, 21.4}, {53, 19.2},
     {58, 18.8}};
-static const double ridge_width[][2] = {{-14, 11}, {-6, 8}, {2, 7.2},
-                                        {12, 8},   {22, 9}, {30, 9.4},
-                                        {38, 9.2}, {48, 7}, {58, 6}};
+static const double ridge_width[][2] = {{-14, 12}, {-6, 9.5}, {2, 9},
+                                        {12, 9.6}, {22, 10.2}, {30, 10.4},
+                                        {38, 10}, {48, 7.5}, {58, 6}};
 
 double head_table(const double (*t)[2], int n, double x)
 {
@@ -91,7 +91,7 @@ static double neck_radius(double theta, double y)
     /* Ellipse whose centre lies behind the axis: ray against ellipse. */
     double low = step(150, 215, y);
     double cz = -84.0 - 4 * low - AXIS_Z;
-    double a = 52.0 + 6 * low, bd = 45.0 + 4 * low;
+    double a = 50.0 + 6 * low, bd = 44.0 + 4 * low;
     double dx = sin(theta) / a, dz = cos(theta) / bd, oz = -cz / bd;
     double qa = dx * dx + dz * dz, qb = dz * oz, qc = oz * oz - 1;
     double disc = qb * qb - qa * qc;
@@ -140,15 +140,15 @@ double head_lip_lower_y(double x)
 
 void head_lid_curve(double s, int lower, double xy[2])
 {
-    static const double up[][2] = {{-0.02, 3.6}, {0.0, 2.2},  {0.12, -1.2},
-                                   {0.33, -5.2}, {0.5, -6.1}, {0.67, -5.4},
-                                   {0.88, -2.4}, {1.0, -0.6}};
-    static const double low[][2] = {{0.0, 2.2},  {0.12, 3.2}, {0.33, 4.5},
-                                    {0.5, 4.9},  {0.67, 4.4}, {0.88, 1.8},
-                                    {1.0, -0.6}};
+    static const double up[][2] = {{0.0, 2.4},    {0.12, -0.8},
+                                   {0.33, -4.5}, {0.5, -5.2}, {0.67, -4.6},
+                                   {0.88, -1.8}, {1.0, -0.2}};
+    static const double low[][2] = {{0.0, 2.4},  {0.12, 3.5}, {0.33, 4.9},
+                                    {0.5, 5.3},  {0.67, 4.8}, {0.88, 2.2},
+                                    {1.0, -0.2}};
     xy[0] = 17.3 + 27.7 * s;
     xy[1] = lower ? head_table(low, COUNT(low), s)
-                  : head_table(up + 1, COUNT(up) - 1, s);
+                  : head_table(up, COUNT(up), s);
 }
 
 double head_lid_y(double x, int lower)
@@ -166,13 +166,13 @@ static double nose(double x, double y, double ground)
     double up = step(-16, -8, y) * (1 - step(50, 58, y));
     double g = x / rw;
     /* Rounder than a Gaussian on the back, with a foot into the cheek. */
-    double sec = 0.8 * exp(-g * g * (0.7 + 0.5 * g * g)) +
-                 0.2 * exp(-0.30 * g * g);
+    double sec = 0.74 * exp(-g * g * (0.85 + 0.2 * g * g)) +
+                 0.26 * exp(-0.34 * g * g);
     double h = (rz - ground) * sec * up;
     /* Wings: a lump with a steep rim behind (the alar crease). */
-    double ax = x - 11.6, ay = y - 40.0;
+    double ax = x - 11.4, ay = y - 40.6;
     double lump = exp(-pow((ax * ax) / 34 + (ay * ay) / 36, 1.8));
-    double wing = 9.2 * lump * (1 - 0.25 * step(41, 47, y));
+    double wing = 10.4 * lump * (1 - 0.25 * step(41, 47, y));
     h = smooth_max(h, wing, 0.9) - 0.9 * 0.6931471805599453 *
         exp(-fabs(h - wing) / 0.9);
     /* Underside: cut back below the nostril plane, nostril hollows. */

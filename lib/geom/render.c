@@ -154,13 +154,16 @@ static void place_model(struct render *r, const struct render_scene *s)
                 r->hair_mm[i][k] + r->mm[i][k] - b->v[i].p[k];
 }
 
-/* Share of the body's (as against the head's) turn that a vertex takes. */
-static double body_share(int id, double y)
+/* Share of the body's (as against the head's) turn that a vertex takes: by its
+ * rest height, so that the face stays rigid when the jaw opens. */
+static double body_share(const struct render *r, int id)
 {
     if (id >= BUST_FIRST)
         return 1;
-    double lo = id >= HAIR_FIRST ? 150 : 112;
-    double u = (y - lo) / 88;
+    bool hair = id >= HAIR_FIRST;
+    double y = hair ? r->hair_mm[id - HAIR_FIRST][1]
+                    : head_base_get()->v[id].p[1];
+    double u = (y - (hair ? 150 : 121)) / 80;
     u = u < 0 ? 0 : u > 1 ? 1 : u;
     return u * u * (3 - 2 * u);
 }
@@ -184,7 +187,7 @@ static void turn(struct render *r, const struct render_scene *s)
     for (int i = 0; i < ALL_VERTS; i++) {
         const double *p = r->mm[i];
         double d[3] = {p[0] - pivot[0], p[1] - pivot[1], p[2] - pivot[2]};
-        double w = body_share(i, p[1]);
+        double w = body_share(r, i);
         for (int k = 0; k < 3; k++) {
             double h = rh[3 * k] * d[0] + rh[3 * k + 1] * d[1] +
                        rh[3 * k + 2] * d[2];
@@ -290,11 +293,9 @@ static void textures(struct render *r)
 {
     const struct head_base *b = head_base_get();
     for (int i = 0; i < ALL_VERTS; i++)
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < 3 && (i < HAIR_FIRST || i >= BUST_FIRST); k++)
             r->v[i].tex[k] =
-                (float)(i < HEAD_VERTS   ? b->v[i].p[k]
-                        : i < BUST_FIRST ? r->hair_mm[i - HAIR_FIRST][k]
-                                         : r->mm[i][k]);
+                (float)(i < HEAD_VERTS ? b->v[i].p[k] : r->mm[i][k]);
 }
 
 static void sample_in(const struct render *r, size_t at, struct shade_in *in)
@@ -347,14 +348,17 @@ static void pixel(const struct render *r, const struct shade_ctx *c, int x,
             int32_t t = r->raster->triangle[at];
             const float *got = back;
             float fresh[3];
-            if (t >= 0 && (have >> r->mat[t] & 1)) {
+            /* Strands are finer than samples: a third of them will do. */
+            bool again = t >= 0 && r->mat[t] == MAT_HAIR && ss > 2 &&
+                         (sx + 2 * sy) % 3 == 0;
+            if (t >= 0 && !again && (have >> r->mat[t] & 1)) {
                 got = kept[r->mat[t]];
             } else if (t >= 0) {
                 struct shade_in in;
                 sample_in(r, at, &in);
                 shade(c, &in, fresh);
                 got = fresh;
-                if (shade_is_plain(&in)) {
+                if (in.mat == MAT_HAIR || shade_is_plain(&in)) {
                     memcpy(kept[in.mat], fresh, sizeof fresh);
                     have |= 1u << in.mat;
                 }

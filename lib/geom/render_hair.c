@@ -102,8 +102,11 @@ static void hair_vertex(struct render *r, const struct render_look *k, int id,
     double lift = -1.8 + (full + 1.8) * (double)smooth_step(-2, reach, in);
     if (k->style == HAIR_SHAVED)
         lift = -3;
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < 3; c++) {
         r->hair_mm[id][c] = p[c] + n[c] / len * lift;
+        /* Strands are looked up on a smooth surface, not on the locks. */
+        r->v[HAIR_FIRST + id].tex[c] = (float)(p[c] + n[c] / len * 8);
+    }
     r->hair_lift[id] = (float)lift;
 }
 
@@ -148,20 +151,20 @@ void hair_build(struct render *r, const struct render_look *k)
 
 void bust_build(struct render *r)
 {
-    static const double half[][2] = {{140, 44},  {160, 55}, {180, 62},
-                                     {195, 76},  {206, 103}, {218, 140},
-                                     {232, 170}, {252, 188}, {340, 198}};
-    static const double deep[][2] = {{140, 38}, {165, 50}, {190, 62},
-                                     {215, 80}, {240, 95}, {340, 108}};
+    static const double half[][2] = {{140, 40},  {160, 50}, {172, 57},
+                                     {186, 72},  {198, 98}, {212, 138},
+                                     {228, 168}, {250, 186}, {340, 196}};
+    static const double deep[][2] = {{140, 34}, {160, 44}, {172, 52}, {190, 66},
+                                     {215, 82}, {240, 95}, {340, 108}};
     for (int j = 0; j < BUST_ROWS; j++)
         for (int i = 0; i < BUST_COLS; i++) {
-            double y = 140 + 200.0 * j / (BUST_ROWS - 1);
+            double y = 140 + 200.0 * j / (BUST_ROWS - 1); /* then raised */
             double t = 2 * PI * i / BUST_COLS, c = cos(t), s = sin(t);
             double p = 2 / 2.3, w = head_table(half, COUNT(half), y);
             double d = head_table(deep, COUNT(deep), y);
             double *m = r->mm[BUST_FIRST + j * BUST_COLS + i];
             m[0] = w * copysign(pow(fabs(s), p), s);
-            m[1] = y + 10 * fmax(0, c) * (y > 180 ? 0.6 : 0.2);
+            m[1] = y - 10 + 10 * fmax(0, c) * (y > 180 ? 0.6 : 0.2);
             m[2] = -90 + d * copysign(pow(fabs(c), p), c);
         }
     for (int j = 0; j + 1 < BUST_ROWS; j++)

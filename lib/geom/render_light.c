@@ -57,7 +57,8 @@ bool shade_is_plain(const struct shade_in *in)
     if (in->tex[2] < -50 && y > -20)
         return true;
     return y > 88 || (a > 60 && y > 15) || (y < -36 && y > -48) ||
-           (a > 29 && y > 14) || (y > 14 && y < 30);
+           (a > 29 && y > 14) || (y > 14 && y < 36) || (a > 20 && y > 14 &&
+                                                        y < 60);
 }
 
 static void base_colour(const struct shade_ctx *c, const struct shade_in *in,

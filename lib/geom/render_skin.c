@@ -74,12 +74,12 @@ static float brow_cover(const struct render_look *k, float a, float y,
     if (a < 10 || a > 60 || y < -36 || y > -10)
         return 0;
     float u = (a - 13) / 43.5f; /* 0 at the nose .. 1 at the temple */
-    static const double line[][2] = {{8, -20.5}, {15.5, -21.4}, {26, -25},
-                                     {36.5, -26.2}, {46, -24}, {54, -18.2},
+    static const double line[][2] = {{8, -19.6}, {14, -20.6}, {25, -24.2},
+                                     {36.5, -26}, {47, -23.6}, {55.5, -17},
                                      {60, -13}};
     float mid = (float)head_table(line, 7, (double)a);
-    float half = k->brow_thick * (u < 0.12f ? 2.2f + 6 * u
-                                            : 3.0f - 2.5f * (u - 0.12f));
+    float half = k->brow_thick * (u < 0.12f ? 2.9f + 6 * u
+                                            : 3.7f - 2.7f * (u - 0.12f));
     half = fmaxf(half, 0.5f);
     /* Strokes leaning outwards, more upright near the nose. */
     float lean = 0.5f + 1.8f * u;
@@ -232,9 +232,9 @@ void eye_albedo(const struct shade_ctx *c, const struct shade_in *in,
     for (int i = 0; i < 3; i++)
         ir[i] = c->s->look.iris[i] * (0.85f + 0.4f * ray) *
                 (1.25f - 0.5f * smooth_step(2.5f, 5.9f, ang));
-    mix(rgb, ir, smooth_step(6.25f, 5.75f, ang));
+    mix(rgb, ir, smooth_step(6.45f, 5.95f, ang));
     static const float black[3] = {0.008f, 0.007f, 0.007f};
-    mix(rgb, black, 0.75f * spot(ang - 5.9f, 0.7f, 0, 1));
+    mix(rgb, black, 0.75f * spot(ang - 6.1f, 0.7f, 0, 1));
     mix(rgb, black, smooth_step(2.5f, 2.05f, ang));
     *gloss = 1;
     /* The upper lid and its lashes shade the ball. */
@@ -253,18 +253,17 @@ void hair_albedo(const struct render_look *k, const float p[3], float rgb[3],
     float across = atan2f(dx, dz) * 26;
     float along = sqrtf(dx * dx + dz * dz + dy * dy);
     if (k->style == HAIR_SIDE || k->style == HAIR_LONG ||
-        k->style == HAIR_BOB) {
-        float low = smooth_step(-70, -10, p[1]);
-        float w = (p[2] + 60) * 0.42f;
-        across = across * low + w * (1 - low);
-    }
+        k->style == HAIR_BOB) /* from the parting straight to the sides */
+        across = (p[2] + 78 + 0.35f * (p[1] + 100)) * 0.55f;
+    if ((k->style == HAIR_LONG || k->style == HAIR_BOB) && p[1] > -30)
+        across += (p[1] + 30) * -0.19f; /* then down */
     float s;
     if (k->style == HAIR_CURLY) {
         s = 0.7f * noise3(p[0] / 4, p[1] / 4, p[2] / 4, seed) +
             0.5f * noise3(p[0] / 1.6f, p[1] / 1.6f, p[2] / 1.6f, seed + 3);
         *band = 0.3f;
     } else {
-        float wave = 1.2f * noise3(along / 22, across / 9, 0, seed + 5);
+        float wave = 0.35f * noise3(along / 30, across / 9, 0, seed + 5);
         s = 0.6f * noise3(across * 2.2f + wave, along / 26, 1, seed) +
             0.5f * noise3(across * 0.7f + wave, along / 40, 7, seed + 1) +
             0.4f * noise3(across * 5.0f + wave, along / 14, 4, seed + 2);
@@ -282,9 +281,9 @@ void cloth_albedo(const struct render_look *k, const float p[3], float rgb[3])
         rgb[i] = k->cloth[i] * (1 + 0.06f * w + 0.22f * fold);
     /* Neckline: skin above, a seam, cloth below. */
     float a = fabsf(p[0]), front = smooth_step(-95, -60, p[2]);
-    float edge = 152.0f + (k->collar == 2 ? -14.0f : 0.0f) + front *
-                 (k->collar == 1 ? fmaxf(0, 68 - 0.95f * a)
-                                 : k->collar == 0 ? 22 : 4);
+    float edge = 146.0f + (k->collar == 2 ? -12.0f : 0.0f) + front *
+                 (k->collar == 1 ? fmaxf(0, 62 - 1.05f * a)
+                                 : k->collar == 0 ? 10 : 2);
     float skin[3], spec;
     const float q[3] = {p[0], 160, p[2]};
     skin_albedo(k, q, skin, &spec);
