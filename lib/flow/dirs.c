@@ -65,13 +65,16 @@ static enum err_code add_beside(char **list, size_t *n, struct err *e)
     char *stages = path_join(exe, "stages");
     bool build_tree = stages && file_is_dir(stages);
     enum err_code rc = add_dir(list, n, stages, e);
-    if (!rc && build_tree)
-        rc = add_dir(list, n, path_join(exe, "../examples"), e);
     /* a stage program that asks: its own folder */
     if (!rc && strcmp(path_base(exe), "stages") == 0)
         rc = add_dir(list, n, mem_strdup(exe), e);
+    slash = strrchr(exe, '/');
+    if (slash)
+        *slash = '\0'; /* the folder above */
+    if (!rc && build_tree)
+        rc = add_dir(list, n, path_join(exe, "examples"), e);
     if (!rc)
-        rc = add_dir(list, n, path_join(exe, "../libexec/facet"), e);
+        rc = add_dir(list, n, path_join(exe, "libexec/facet"), e);
     return rc;
 }
 

@@ -4,6 +4,9 @@
 #include "lib/flow/pipeline.h"
 #include "lib/flow/pipeline_load.h"
 
+#define MAX_LINES 5 /* of an edge's label, if optional fields are among them   \
+                     */
+
 /* s inside a dot string: quotes and backslashes escaped. */
 static enum err_code put_escaped(struct buf *out, const char *s, struct err *e)
 {
@@ -44,7 +47,32 @@ static enum err_code put_stage(const struct pipe_stage *s, size_t index,
     return rc;
 }
 
-/* The fields that the receiving port asks for, one a line. */
+/* What the port asks for, one a line; optional fields only while there are
+ * few. */
+static enum err_code put_fields(const struct info_port *port, struct buf *out,
+                                struct err *e)
+{
+    enum err_code rc = OK;
+    size_t left_out = 0;
+    for (size_t i = 0; i < port->n && !rc; i++) {
+        const struct info_field *f = &port->fields[i];
+        if (f->optional && port->n > MAX_LINES) {
+            left_out++;
+            continue;
+        }
+        rc = put_escaped(out, f->name, e);
+        if (!rc)
+            rc = buf_puts(out, " ", e);
+        if (!rc)
+            rc = put_escaped(out, f->type, e);
+        if (!rc)
+            rc = buf_puts(out, f->optional ? "?\\l" : "\\l", e);
+    }
+    if (!rc && left_out)
+        rc = buf_printf(out, e, "+ %zu optional\\l", left_out);
+    return rc;
+}
+
 static enum err_code put_edge(const struct pipeline *p,
                               const struct pipe_edge *edge, struct buf *out,
                               struct err *e)
@@ -55,15 +83,8 @@ static enum err_code put_edge(const struct pipeline *p,
     bool failed = strcmp(edge->from_port, "failed") == 0;
     enum err_code rc =
         buf_printf(out, e, "  s%zu -> s%zu [label=\"", edge->from, edge->to);
-    for (size_t i = 0; port && i < port->n && !rc; i++) {
-        rc = put_escaped(out, port->fields[i].name, e);
-        if (!rc)
-            rc = buf_puts(out, " ", e);
-        if (!rc)
-            rc = put_escaped(out, port->fields[i].type, e);
-        if (!rc)
-            rc = buf_puts(out, port->fields[i].optional ? "?\\l" : "\\l", e);
-    }
+    if (!rc && port)
+        rc = put_fields(port, out, e);
     if (!rc)
         rc = buf_puts(out, "\"", e);
     if (!rc && strcmp(edge->from_port, "out") != 0) {
@@ -105,7 +126,8 @@ enum err_code pipeline_dot(const struct pipeline *p, struct buf *out,
                       "];\n"
                       "  node [shape=box, style=\"filled,rounded\", "
                       "fontname=\"Helvetica\", fontsize=11];\n"
-                      "  edge [fontname=\"Helvetica\", fontsize=9];\n",
+                      "  edge [fontname=\"Helvetica\", fontsize=9, "
+                      "labeldistance=2.2, labelangle=-20];\n",
                       e);
     for (size_t i = 0; i < p->n_stages && !rc; i++)
         rc = put_stage(&p->stages[i], i, out, e);
