@@ -40,41 +40,97 @@ static void place(const struct fit_pose *p, double z_offset, const float m[3],
                          t[i]);
 }
 
-/* How stiffly the surface resists point i: see surface_new. */
-static double stiffness(int i, double ry_deg)
+/* Where a point pulls at the surface, and how stiffly the surface resists. */
+struct pull {
+    int32_t vertex;
+    double stiffness;
+    bool outline; /* in the picture's plane only */
+};
+
+/* The vertex of the skin's outline (seen edge-on, to the far side) that lies
+ * nearest to a point in the picture; -1 if there is none near. */
+static int32_t outline_vertex(const struct surface *s, const uint8_t *skin,
+                              const float point[3], bool right)
 {
-    double s = 1e-4;
+    double best = 0.35 * s->unit_px;
+    int32_t found = -1;
 
-    if (i <= 16) {
-        double turn = fabs(ry_deg) / 25.0;
-        bool far_side = ry_deg > 0.0 ? i > 8 : i < 8;
+    for (int v = 0; v < s->mesh->n_vertices; v++) {
+        const float *p = s->xyz[v], *n = s->normal[v];
 
-        s += (far_side ? 2.0 : 0.1) * turn * turn;
+        if (!skin[v] || fabsf(n[2]) > 0.3f || (n[0] > 0.0f) != right)
+            continue;
+        double d = hypot((double)p[0] - (double)point[0],
+                         (double)p[1] - (double)point[1]);
+
+        if (d < best) {
+            best = d;
+            found = v;
+        }
     }
-    return s;
+    return found;
+}
+
+/* Jaw points on the far side of a turned head mark the visible outline, not
+ * the jaw: they pull at the outline of the surface instead, so that it ends
+ * where the face ends in the picture. */
+static enum err_code choose_pulls(const struct surface *s,
+                                  const float (*points)[3],
+                                  struct pull pull[LANDMARKS], struct err *e)
+{
+    const struct head_mesh *m = s->mesh;
+    double rx, ry, rz;
+    uint8_t *skin = mem_calloc((size_t)m->n_vertices, 1);
+
+    if (!skin)
+        return err_set(e, ERR_NOMEM, "no memory for the surface's outline");
+    for (int t = 0; t < m->n_triangles; t++)
+        for (int k = 0; m->part[t] == HEAD_SKIN && k < 3; k++)
+            skin[m->triangle[t][k]] = 1;
+    rotation_to_euler(s->pose.r, &rx, &ry, &rz);
+    surface_normals(m, (const float(*)[3])s->xyz, s->normal);
+    for (int i = 0; i < LANDMARKS; i++) {
+        bool far_side = ry > 0.0 ? i > 8 && i <= 16 : i < 8;
+        double turn = fabs(ry) / 25.0;
+
+        pull[i] = (struct pull){m->landmark[i], 1e-4, false};
+        if (i > 16)
+            continue;
+        pull[i].stiffness += 0.1 * turn * turn;
+        if (!far_side || fabs(ry) < 12.0)
+            continue;
+        int32_t v = outline_vertex(s, skin, points[i], ry > 0.0);
+
+        pull[i].stiffness = v < 0 ? 1.0 + turn * turn : 0.01;
+        pull[i].vertex = v < 0 ? m->landmark[i] : v;
+        pull[i].outline = v >= 0;
+    }
+    mem_free(skin);
+    return OK;
 }
 
 /* Coefficients f64[68][3] of the basis functions that carry the residual. */
 static enum err_code residual_weights(const struct surface *s,
                                       const float (*points)[3],
+                                      const struct pull pull[LANDMARKS],
                                       double coef[LANDMARKS][3], struct err *e)
 {
-    double rx, ry, rz;
     double *a = mem_array((size_t)LANDMARKS * LANDMARKS, sizeof *a);
 
     if (!a)
         return err_set(e, ERR_NOMEM, "no memory for the surface's residual");
-    rotation_to_euler(s->pose.r, &rx, &ry, &rz);
     for (int i = 0; i < LANDMARKS; i++) {
-        const float *mi = s->mesh->vertex[s->mesh->landmark[i]];
-        const float *at = s->xyz[s->mesh->landmark[i]];
+        const float *mi = s->mesh->vertex[pull[i].vertex];
+        const float *at = s->xyz[pull[i].vertex];
 
         for (int j = 0; j < LANDMARKS; j++)
-            a[i * LANDMARKS + j] = wendland(
-                distance3(mi, s->mesh->vertex[s->mesh->landmark[j]]));
-        a[i * (LANDMARKS + 1)] += stiffness(i, ry);
+            a[i * LANDMARKS + j] =
+                wendland(distance3(mi, s->mesh->vertex[pull[j].vertex]));
+        a[i * (LANDMARKS + 1)] += pull[i].stiffness;
         for (int k = 0; k < 3; k++)
-            coef[i][k] = (double)points[i][k] - (double)at[k];
+            coef[i][k] = pull[i].outline && k == 2
+                             ? 0.0
+                             : (double)points[i][k] - (double)at[k];
     }
     bool ok = linalg_solve_spd(a, &coef[0][0], LANDMARKS, 3);
 
@@ -83,19 +139,15 @@ static enum err_code residual_weights(const struct surface *s,
               : err_set(e, ERR_DATA, "surface: the points are degenerate");
 }
 
-static void bend(struct surface *s, const double coef[LANDMARKS][3])
+static void bend(struct surface *s, const struct pull pull[LANDMARKS],
+                 const double coef[LANDMARKS][3])
 {
-    float centre[LANDMARKS][3];
-
-    for (int i = 0; i < LANDMARKS; i++)
-        memcpy(centre[i], s->mesh->vertex[s->mesh->landmark[i]],
-               sizeof centre[i]);
     for (int v = 0; v < s->mesh->n_vertices; v++) {
         const float *m = s->mesh->vertex[v];
         double d[3] = {0, 0, 0};
 
         for (int i = 0; i < LANDMARKS; i++) {
-            double w = wendland(distance3(m, centre[i]));
+            double w = wendland(distance3(m, s->mesh->vertex[pull[i].vertex]));
 
             for (int k = 0; w > 0.0 && k < 3; k++)
                 d[k] += w * coef[i][k];
@@ -150,6 +202,7 @@ static enum err_code lay(struct surface *s, const float (*points)[3],
 {
     double coef[LANDMARKS][3], z_points = 0.0, z_model = 0.0;
     float target[LANDMARKS][3], at[3];
+    struct pull pull[LANDMARKS];
     bool flat = points_flat(points);
 
     for (int i = 0; i < LANDMARKS; i++) {
@@ -164,11 +217,12 @@ static enum err_code lay(struct surface *s, const float (*points)[3],
         target[i][2] += (float)(z_points - z_model);
     for (int v = 0; v < s->mesh->n_vertices; v++)
         place(&s->pose, z_points - z_model, s->mesh->vertex[v], s->xyz[v]);
-    enum err_code rc =
-        residual_weights(s, (const float(*)[3])target, coef, e);
+    enum err_code rc = choose_pulls(s, (const float(*)[3])target, pull, e);
 
     if (rc == OK)
-        bend(s, (const double(*)[3])coef);
+        rc = residual_weights(s, (const float(*)[3])target, pull, coef, e);
+    if (rc == OK)
+        bend(s, pull, (const double(*)[3])coef);
     return rc;
 }
 

@@ -21,8 +21,8 @@ struct surface {
  * (all z alike) get their depth from fit_landmark_depth's head. score f32[68]
  * or NULL weights them. What the fit leaves over is spread over the surface by
  * compact radial basis functions (Wendland 1995, C2), so the points match to a
- * small fraction of a pixel; the far side's jaw points, which mark the outline
- * rather than the jaw, pull less the further the head is turned.
+ * small fraction of a pixel. Jaw points on the far side of a turned head mark
+ * the visible outline, not the jaw: the surface's outline is drawn to them.
  * ERR_DATA if the points are degenerate or not finite. */
 enum err_code surface_new(const float (*points)[3], const float *score,
                           struct surface **out, struct err *e) MUST_USE;
