@@ -24,6 +24,7 @@ void video_converter_free(struct video_converter *c)
 {
     sws_freeContext(c->sws);
     av_frame_free(&c->fields);
+    av_frame_free(&c->turned);
     mem_free(c->rgb);
     memset(c, 0, sizeof *c);
 }
@@ -68,6 +69,31 @@ static void mend_line(uint8_t *c, const uint8_t *a, const uint8_t *b, int n,
     }
 }
 
+/* Is each plane a plain array of 8 or 16-bit samples (*wide) of one part? */
+static bool plain_planes(int format, bool *wide)
+{
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(format);
+    if (!d || (d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL |
+                           AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL |
+                           AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT)))
+        return false;
+    if (d->nb_components > 1 && !(d->flags & AV_PIX_FMT_FLAG_PLANAR))
+        return false;
+    *wide = d->comp[0].depth > 8;
+    for (int i = 0; i < d->nb_components; i++)
+        if (d->comp[i].step != (*wide ? 2 : 1) || d->comp[i].plane != i)
+            return false;
+    return true;
+}
+
+static void plane_size(const AVFrame *f, int plane, int *w, int *h)
+{
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+    bool chroma = plane == 1 || plane == 2;
+    *w = chroma ? AV_CEIL_RSHIFT(f->width, d->log2_chroma_w) : f->width;
+    *h = chroma ? AV_CEIL_RSHIFT(f->height, d->log2_chroma_h) : f->height;
+}
+
 /* Keep the first field of an interlaced frame, and of the second what does not
  * comb: still parts keep their full height. *f stays as it is for layouts
  * other than planar YUV and grey. */
@@ -75,31 +101,19 @@ static enum err_code mend_fields(struct video_converter *c, const AVFrame **f,
                                  struct err *e)
 {
     const AVFrame *src = *f;
-    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(src->format);
-    if (!d || (d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL |
-                           AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL |
-                           AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT)))
+    bool wide;
+    if (!plain_planes(src->format, &wide))
         return OK;
-    if (d->nb_components > 1 && !(d->flags & AV_PIX_FMT_FLAG_PLANAR))
-        return OK;
-    bool wide = d->comp[0].depth > 8;
-    for (int i = 0; i < d->nb_components; i++)
-        if (d->comp[i].step != (wide ? 2 : 1))
-            return OK;
     av_frame_free(&c->fields);
     c->fields = av_frame_clone(src);
     if (!c->fields || av_frame_make_writable(c->fields) < 0)
         return err_set(e, ERR_NOMEM, "no memory to deinterlace a frame");
-    int level = COMB_LEVEL << (d->comp[0].depth - 8 > 0 ? d->comp[0].depth - 8
-                                                         : 0);
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(src->format);
+    int level = COMB_LEVEL << (wide ? d->comp[0].depth - 8 : 0);
     for (int i = 0; i < d->nb_components; i++) {
-        bool chroma = i == 1 || i == 2;
-        int w = chroma ? AV_CEIL_RSHIFT(src->width, d->log2_chroma_w)
-                       : src->width;
-        int h = chroma ? AV_CEIL_RSHIFT(src->height, d->log2_chroma_h)
-                       : src->height;
-        int line = c->fields->linesize[i];
+        int w, h, line = c->fields->linesize[i];
         uint8_t *p = c->fields->data[i];
+        plane_size(src, i, &w, &h);
         for (int y = src->top_field_first ? 1 : 0; h > 1 && y < h; y += 2) {
             uint8_t *row = p + (ptrdiff_t)y * line;
             mend_line(row, y ? row - line : row + line,
@@ -158,6 +172,53 @@ static void view_of(const struct video_shape *s, const AVFrame *f,
     }
     v->dst_w = v->swap ? up_h : up_w;
     v->dst_h = v->swap ? up_w : up_h;
+}
+
+/* Turn the planes upright before the conversion, as the ffmpeg tool does.
+ * Layouts that cannot be turned so stay as they are: their RGB is turned. */
+static enum err_code turn_planes(struct video_converter *c, const AVFrame **f,
+                                 struct view *v, struct err *e)
+{
+    const AVFrame *src = *f;
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(src->format);
+    bool wide;
+    if ((!v->swap && !v->flip_x && !v->flip_y) ||
+        !plain_planes(src->format, &wide) ||
+        (v->swap && d->log2_chroma_w != d->log2_chroma_h))
+        return OK;
+    av_frame_free(&c->turned);
+    AVFrame *to = c->turned = av_frame_alloc();
+    if (to) {
+        to->format = src->format;
+        to->width = v->swap ? src->height : src->width;
+        to->height = v->swap ? src->width : src->height;
+    }
+    if (!to || av_frame_get_buffer(to, 0) < 0 ||
+        av_frame_copy_props(to, src) < 0)
+        return err_set(e, ERR_NOMEM, "no memory to turn a frame");
+    for (int i = 0; i < d->nb_components; i++) {
+        int w, h, sw, sh, size = wide ? 2 : 1;
+        plane_size(to, i, &w, &h);
+        plane_size(src, i, &sw, &sh);
+        for (int y = 0; y < h; y++) {
+            uint8_t *p = to->data[i] + (ptrdiff_t)y * to->linesize[i];
+            for (int x = 0; x < w; x++, p += size) {
+                int sx = v->swap ? y : x, sy = v->swap ? x : y;
+                sx = v->flip_x ? sw - 1 - sx : sx;
+                sy = v->flip_y ? sh - 1 - sy : sy;
+                memcpy(p,
+                       src->data[i] + (ptrdiff_t)sy * src->linesize[i] +
+                           sx * size,
+                       (size_t)size);
+            }
+        }
+    }
+    int w = v->dst_w;
+    v->dst_w = v->swap ? v->dst_h : v->dst_w;
+    v->dst_h = v->swap ? w : v->dst_h;
+    v->swap = v->flip_x = v->flip_y = false;
+    *f = to;
+    return OK;
 }
 
 /* ---- colour ---- */
@@ -264,6 +325,8 @@ enum err_code video_convert(struct video_converter *c,
     enum err_code rc = OK;
     if (s->deinterlace && f->interlaced_frame)
         rc = mend_fields(c, &f, e);
+    if (!rc)
+        rc = turn_planes(c, &f, &v, e);
     if (!rc)
         rc = prepare(c, f, &v, e);
     if (rc)

@@ -48,7 +48,7 @@ struct video_converter {
     enum AVPixelFormat format;
     uint8_t *rgb; /* dst_h rows of `pitch` bytes */
     size_t pitch;
-    AVFrame *fields; /* deinterlaced copy */
+    AVFrame *fields, *turned; /* deinterlaced, turned copies */
 };
 void video_converter_free(struct video_converter *c);
 enum err_code video_convert(struct video_converter *c,
