@@ -23,6 +23,8 @@
 #include "lib/flow/stage_run.h"
 
 #define WAIT_MS 50
+#define SECOND INT64_C(1000000000)
+#define CONNECT_WITHIN_S 60
 #define END_WITHIN_S 30 /* after "end" and its last message, to exit */
 #define FIELDS_MAX 65536
 
@@ -83,7 +85,6 @@ static enum err_code ended_error(const struct bridge *b, struct err *e)
                    launcher_describe_exit(&x, how, sizeof how));
 }
 
-/* A broken command is no item's fault. */
 static enum err_code break_stage(struct stage *s, struct err *e)
 {
     s->broken = true;
@@ -93,18 +94,34 @@ static enum err_code break_stage(struct stage *s, struct err *e)
 
 /* Messages */
 
-static enum err_code ask(struct bridge *b, const char *kind, struct item *it,
-                         struct err *e)
+/* A broken command is no item's fault: all of these break the stage. */
+static enum err_code ask(struct stage *s, struct bridge *b, const char *kind,
+                         struct item *it, struct err *e)
 {
+    enum err_code rc = OK;
+    int64_t until = clock_ns() + CONNECT_WITHIN_S * SECOND;
+    while (!rc && !link_writable(b->pair)) {
+        if (has_ended(b))
+            rc = ended_error(b, e);
+        else if (clock_ns() > until)
+            rc = err_set(e, ERR_IO, "'%s' does not connect to FACET_ENDPOINT",
+                         command[0]);
+        else if (stage_stopping(s))
+            return err_set(e, ERR_CANCEL, "stopped");
+        else
+            usleep(1000);
+    }
     snprintf(it->kind, sizeof it->kind, "%s", kind);
-    return link_send(b->pair, NULL, it, e);
+    if (!rc)
+        rc = link_send(b->pair, NULL, it, e);
+    return rc ? break_stage(s, e) : OK;
 }
 
-static enum err_code ask_plain(struct bridge *b, const char *kind,
-                               struct err *e)
+static enum err_code ask_plain(struct stage *s, struct bridge *b,
+                               const char *kind, struct err *e)
 {
     struct item *it = control_new(kind, 0, e);
-    enum err_code rc = it ? ask(b, kind, it, e) : ERR_NOMEM;
+    enum err_code rc = it ? ask(s, b, kind, it, e) : ERR_NOMEM;
     item_free(&it);
     return rc;
 }
@@ -230,7 +247,7 @@ static enum err_code bridge_open(void *ctx, struct stage *s, struct err *e)
 static enum err_code bridge_produce(void *ctx, struct stage *s, bool *end,
                                     struct err *e)
 {
-    enum err_code rc = ask_plain(ctx, "next", e);
+    enum err_code rc = ask_plain(s, ctx, "next", e);
     return rc ? rc : take_answers(s, ctx, NULL, end, e);
 }
 
@@ -245,7 +262,7 @@ static enum err_code bridge_transform(void *ctx, struct stage *s,
         return ERR_NOMEM;
     enum err_code rc = item_set_str(it, LINK_PORT_FIELD, stage_in_port(s), e);
     if (!rc)
-        rc = ask(ctx, "item", it, e);
+        rc = ask(s, ctx, "item", it, e);
     item_free(&it);
     return rc ? rc : take_answers(s, ctx, in[0], &end, e);
 }
@@ -253,8 +270,8 @@ static enum err_code bridge_transform(void *ctx, struct stage *s,
 static enum err_code bridge_finish(void *ctx, struct stage *s, struct err *e)
 {
     struct bridge *b = ctx;
-    enum err_code rc = ask_plain(b, "end", e);
-    int64_t until = clock_ns() + END_WITHIN_S * INT64_C(1000000000);
+    enum err_code rc = ask_plain(s, b, "end", e);
+    int64_t until = clock_ns() + END_WITHIN_S * SECOND;
     while (!rc) {
         struct item *it = NULL;
         bool ended = has_ended(b);
@@ -266,7 +283,7 @@ static enum err_code bridge_finish(void *ctx, struct stage *s, struct err *e)
         else if (!rc && it && strcmp(it->kind, "report") == 0)
             stage_report(s, "%s", item_str(it, "text", ""));
         if (it)
-            until = clock_ns() + END_WITHIN_S * INT64_C(1000000000);
+            until = clock_ns() + END_WITHIN_S * SECOND;
         else if (ended)
             break;
         item_free(&it);
@@ -313,6 +330,8 @@ static enum err_code make_ports(const struct info_port *ports, size_t n,
             rc = buf_printf(&b, e, "%s%s %s%s", k ? ", " : "",
                             ports[i].fields[k].name, ports[i].fields[k].type,
                             ports[i].fields[k].optional ? "?" : "");
+        if (!rc && ports[i].open)
+            rc = buf_puts(&b, ports[i].n ? ", ..." : "...", e);
         char *fields = rc ? NULL : mem_strdup(buf_str(&b));
         buf_free(&b);
         if (!fields)

@@ -9,9 +9,10 @@
 #include "lib/base/mem.h"
 #include "lib/data/wire.h"
 
-#define COPY_BELOW 16384 /* smaller parts are copied, larger ones referenced   \
-                          */
-#define MAX_WAIT 4096    /* sockets and descriptors in one wait */
+#define COPY_BELOW                                                             \
+    16384             /* smaller parts are copied, larger ones referenced      \
+                       */
+#define MAX_WAIT 4096 /* sockets and descriptors in one wait */
 
 /* A part that a socket still held when it was sent. ZeroMQ lets go of it on a
  * thread of its own, where a reference count may not be touched: it goes on
@@ -252,6 +253,14 @@ enum err_code link_send(struct link *l, const char *peer, const struct item *it,
         zmq_msg_close(&m[i]);
     wire_msg_free(&msg);
     return rc;
+}
+
+bool link_writable(const struct link *l)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(l->sock, ZMQ_EVENTS, &events, &size) == 0 &&
+           (events & ZMQ_POLLOUT) != 0;
 }
 
 static void release_msg(void *owner)

@@ -47,6 +47,9 @@ enum err_code link_send(struct link *l, const char *peer, const struct item *it,
 enum err_code link_recv(struct link *l, char peer[LINK_NAME], struct item **out,
                         struct err *e) MUST_USE;
 
+/* Would link_send work now? A PAIR takes nothing while no peer is there. */
+bool link_writable(const struct link *l);
+
 /* Wait until one of the links has something to read, one of the descriptors
  * is readable or hung up (ready is set), or timeout_ms is over (-1: none).
  * A signal ends the wait too. */

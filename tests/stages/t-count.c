@@ -6,9 +6,20 @@
 
 struct ctx {
     int64_t n, bytes, sleep_ms;
-    bool expect;
+    bool expect, points;
     int64_t i;
 };
+
+static enum err_code add_points(struct item *it, int64_t i, struct err *e)
+{
+    const int64_t shape[2] = {68, 3};
+    struct tensor *t = tensor_new(DT_F32, 2, shape, e);
+    if (!t)
+        return ERR_NOMEM;
+    for (size_t k = 0; k < t->count; k++)
+        tensor_f32(t)[k] = (float)((k * 7919 + (size_t)i * 104729) % 256);
+    return item_set_tensor(it, "landmarks", t, e);
+}
 
 static enum err_code produce(void *ctx, struct stage *s, bool *end,
                              struct err *e)
@@ -33,12 +44,17 @@ static enum err_code produce(void *ctx, struct stage *s, bool *end,
     }
     t = item_tensor(it, "payload");
     memset(t->data, (int)(c->i & 255), t->bytes);
+    if (c->points && add_points(it, c->i, e)) {
+        item_free(&it);
+        return e->code;
+    }
     c->i++;
     return stage_emit(s, NULL, it, e);
 }
 
 static const struct stage_port out[] = {
-    {"out", "i i64, payload u8[N]", "numbered items"}, {0}};
+    {"out", "i i64, payload u8[N], landmarks f32[68,3]?", "numbered items"},
+    {0}};
 static const struct stage_param params[] = {
     {"n", PARAM_INT, offsetof(struct ctx, n), "10", 0, 1e9, NULL, NULL,
      "how many"},
@@ -48,6 +64,8 @@ static const struct stage_param params[] = {
      "ms", "time each item takes"},
     {"expect", PARAM_BOOL, offsetof(struct ctx, expect), "true", 0, 0, NULL,
      NULL, "announce the number of items"},
+    {"points", PARAM_BOOL, offsetof(struct ctx, points), "false", 0, 0, NULL,
+     NULL, "add landmarks"},
     {0}};
 static const struct stage_desc desc = {
     .name = "t-count",
