@@ -11,7 +11,7 @@
 /* All in head units (outer-eye distance, about 90 mm). */
 static const double still_at = 1.5;   /* nothing moves farther out than this */
 static const double firm_until = 0.1; /* everything moves up to here */
-static const double sink = 0.35;      /* how much deeper the outside lies */
+static const double sink = 0.9;      /* how much deeper the outside lies */
 static const double sink_over = 0.7;  /* reached at this distance */
 #define SMOOTH_ROUNDS 24
 
