@@ -85,7 +85,7 @@ static void identity_eyes(int m, double a, double y, double z, double front,
         d[0] = 1.2 * ease(4, 18, a) * bump(a - EYE_X, 26, y + 4, 26) * front;
         break;
     case 11: /* eye_tilt */
-        d[1] = -0.050 * (a - EYE_X) * near;
+        d[1] = -0.070 * (a - EYE_X) * near;
         break;
     case 12: /* eye_depth */
         d[2] = -1.2 * bump(a - EYE_X, 20, y, 13) * front;
@@ -207,7 +207,7 @@ static void expression(int m, const struct head_vertex *v, double a, double y,
         d[0] = -2.2 * bump(a - 18, 12, y + 23, 9) * front;
         break;
     case 8: /* squint */
-        d[1] = 0.28 * v->lid_gap * v->lid_up - 0.26 * v->lid_gap * v->lid_low;
+        d[1] = 0.20 * v->lid_gap * v->lid_up - 0.24 * v->lid_gap * v->lid_low;
         break;
     case 9: /* lip_press */
         d[2] = -1.5 * bump(a, 24, y - 71, 9) * front;

@@ -94,11 +94,11 @@ static void hair_vertex(struct render *r, const struct render_look *k, int id,
     p[1] = y;
     double n[3] = {p[0], fmin(y + 20, 0), p[2] + 72};
     double len = sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
-    float wob = 2.5f * noise3((float)p[0] / 4, (float)y / 9, (float)p[2] / 4,
-                              (uint32_t)k->seed + 11);
+    float wob = 3.5f * noise3((float)p[0] / 3.5f, (float)y / 30,
+                              (float)p[2] / 3.5f, (uint32_t)k->seed + 11);
     float in = hair_inside(k, (float)theta, (float)y) + wob;
     double full = thickness(k, theta, y, p);
-    float reach = k->style == HAIR_SHORT ? 16.0f : 24.0f;
+    float reach = k->style == HAIR_SHORT ? 20.0f : 26.0f;
     double lift = -1.8 + (full + 1.8) * (double)smooth_step(-2, reach, in);
     if (k->style == HAIR_SHAVED)
         lift = -3;

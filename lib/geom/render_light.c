@@ -135,6 +135,10 @@ void shade(const struct shade_ctx *c, const struct shade_in *in, float rgb[3])
     float nl = dot(in->n, c->key), nf = fmaxf(0, dot(in->n, c->fill) + 0.3f);
     float up = 0.5f - 0.5f * in->n[1];
     float sh = in->shadow, ao = in->ao;
+    if (in->mat == MAT_TEETH) { /* the mouth was shut when it was measured */
+        ao = fmaxf(ao, 0.5f);
+        sh = fmaxf(sh, 0.6f);
+    }
     float hl = fmaxf(0, dot(in->n, c->half)), s = pow32(hl);
     float edge = 1 - fmaxf(0, in->n[2]);
     edge *= edge;

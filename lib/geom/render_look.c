@@ -7,7 +7,7 @@
 #define COUNT(t) (sizeof(t) / sizeof *(t))
 
 static const uint8_t skins[][3] = {
-    {243, 208, 188}, {236, 194, 168}, {224, 178, 151}, {205, 156, 126},
+    {238, 202, 182}, {236, 194, 168}, {224, 178, 151}, {205, 156, 126},
     {182, 131, 99},  {152, 105, 77},  {118, 76, 52},   {88, 57, 41}};
 static const uint8_t hairs[][3] = {
     {22, 19, 18},   {34, 25, 20},   {52, 35, 25},    {78, 52, 34},
@@ -96,9 +96,9 @@ void render_light_random(struct rng *r, struct render_light *l)
     l->yaw_deg = rng_range(r, -55, 55);
     l->pitch_deg = rng_range(r, 5, 50);
     double contrast = rng_range(r, 0.0, 1.0);
-    l->key = 0.75 + 0.55 * contrast;
+    l->key = 0.68 + 0.50 * contrast;
     l->fill = 0.42 - 0.28 * contrast;
-    l->ambient = 0.52 - 0.20 * contrast;
+    l->ambient = 0.48 - 0.20 * contrast;
     double warm = rng_range(r, -0.06, 0.12);
     l->tint[0] = (float)(1 + warm);
     l->tint[1] = 1;

@@ -161,6 +161,28 @@ static void nose_colour(float a, float y, float z, float rgb[3])
     scale(rgb, 0.74f, 0.64f, 0.62f, spot(a, 12, y - 46.8f, 3.0f));
 }
 
+/* Moustache, chin, jaw, and up to the sideburns. */
+static void beard(const struct render_look *k, const float p[3], float rgb[3])
+{
+    float a = fabsf(p[0]), y = p[1], z = p[2];
+    float line = 80 - 0.42f * a; /* upper edge on the cheek */
+    float cover = smooth_step(line - 7, line + 9, y);
+    cover = fmaxf(cover, spot(a, 25, y - 56.5f, 6));
+    cover = fmaxf(cover, 0.9f * smooth_step(60, 72, a) *
+                             smooth_step(2, 40, y));
+    cover *= smooth_step(-80, -62, z) * smooth_step(135, 110, y);
+    if (a < 30 && y > 57 && y < 86) {
+        float lips = fmaxf((float)head_lip_upper_y((double)a) - y,
+                           y - (float)head_lip_lower_y((double)a));
+        cover *= smooth_step(0, 3, lips + fmaxf(0, a - 24));
+    }
+    float n = 0.75f + 0.45f * noise3(p[0] * 1.7f, y * 1.7f, z * 1.7f, 9);
+    float t[3];
+    for (int i = 0; i < 3; i++)
+        t[i] = 0.55f * k->hair[i] + 0.12f * k->skin[i];
+    mix(rgb, t, fminf(0.93f, k->stubble * cover * n));
+}
+
 void skin_albedo(const struct render_look *k, const float p[3], float rgb[3],
                  float *spec)
 {
@@ -191,23 +213,8 @@ void skin_albedo(const struct render_look *k, const float p[3], float rgb[3],
         float n = 0.8f + 0.3f * noise3(p[0] * 1.1f, y * 1.1f, z * 1.1f, 8);
         mix(rgb, k->hair, fminf(0.9f, t * n * smooth_step(-5, 6, d)));
     }
-    if (k->stubble > 0 && y > 44 && y < 135 && z > -75) {
-        float jaw = smooth_step(0, 1, (y - 58 - (a < 30 ? 0 : 0)) / 12);
-        float lip = spot(a, 26, y - 56, 5.5f);
-        float cheek = smooth_step(78 - 0.35f * a, 92 - 0.35f * a, y);
-        float cover = fmaxf(lip, fmaxf(cheek, 0.0f) * jaw);
-        cover = fmaxf(cover, spot(a - 62, 12, y - 50, 24) * 0.8f);
-        if (a < 27 && y > 58 && y < 84)
-            cover *= smooth_step(0, 3, fmaxf(
-                (float)head_lip_upper_y((double)a) - y,
-                y - (float)head_lip_lower_y((double)a)));
-        cover *= smooth_step(134, 112, y);
-        float n = 0.75f + 0.45f * noise3(p[0] * 1.7f, y * 1.7f, z * 1.7f, 9);
-        float t[3];
-        for (int i = 0; i < 3; i++)
-            t[i] = 0.55f * k->hair[i] + 0.12f * k->skin[i];
-        mix(rgb, t, fminf(0.93f, k->stubble * cover * n));
-    }
+    if (k->stubble > 0 && y > 0 && y < 135 && z > -80)
+        beard(k, p, rgb);
 }
 
 void eye_albedo(const struct shade_ctx *c, const struct shade_in *in,
