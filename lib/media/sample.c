@@ -4,6 +4,17 @@
 #include <math.h>
 #include <stdbool.h>
 
+/* fminf and fmaxf are calls, for the sake of NaN, which is not met here. */
+static inline float least(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+static inline float most(float a, float b)
+{
+    return a > b ? a : b;
+}
+
 int64_t sample_reflect(int64_t v, int64_t n)
 {
     int64_t period = 2 * n;
@@ -18,9 +29,9 @@ int64_t sample_reflect(int64_t v, int64_t n)
  * occur where nothing sensible can be shown). */
 static int64_t split(float v, float *frac)
 {
-    float f = floorf(fminf(fmaxf(v, -1e6f), 1e6f));
+    float f = floorf(least(most(v, -1e6f), 1e6f));
 
-    *frac = fminf(fmaxf(v - f, 0.0f), 1.0f);
+    *frac = least(most(v - f, 0.0f), 1.0f);
     return (int64_t)f;
 }
 
@@ -90,7 +101,7 @@ void sample_bicubic(const struct sample_source *s, float x, float y,
         float a = (float)p[5][c], b = (float)p[6][c];
         float d = (float)p[9][c], f = (float)p[10][c];
 
-        rgb[c] = fmaxf(fminf(fminf(a, b), fminf(d, f)),
-                       fminf(v, fmaxf(fmaxf(a, b), fmaxf(d, f))));
+        rgb[c] = most(least(least(a, b), least(d, f)),
+                       least(v, most(most(a, b), most(d, f))));
     }
 }

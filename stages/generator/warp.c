@@ -33,6 +33,7 @@ struct warp_source {
     float (*moved)[3];
     float (*turned)[3];
     float *weight; /* of the mirrored side, a vertex */
+    bool mirrored;
 };
 
 /* The part of the picture that a view draws anew, in pixels. */
@@ -256,9 +257,15 @@ static void shade(const struct view *v, int px, int py, float rgb[3])
     for (int a = 0; a < 2; a++) {
         jac[2 * a] = uv[1][a] - uv[0][a] + uv[3][a] - uv[2][a];
         jac[2 * a + 1] = uv[2][a] - uv[0][a] + uv[3][a] - uv[1][a];
-        fold = fmaxf(fold, fabsf(uv[0][a] + uv[3][a] - uv[1][a] - uv[2][a]));
-        span = fmaxf(span, fmaxf(fabsf(uv[1][a] - uv[0][a]),
-                                 fabsf(uv[2][a] - uv[0][a])));
+        const float d[3] = {
+            fabsf(uv[0][a] + uv[3][a] - uv[1][a] - uv[2][a]),
+            fabsf(uv[1][a] - uv[0][a]),
+            fabsf(uv[2][a] - uv[0][a]),
+        };
+
+        fold = d[0] > fold ? d[0] : fold;
+        span = d[1] > span ? d[1] : span;
+        span = d[2] > span ? d[2] : span;
     }
     bool cover = overlaid(v, at);
     bool smooth = fold < 0.2f && span < 0.8f;
@@ -289,7 +296,8 @@ static void shade(const struct view *v, int px, int py, float rgb[3])
 
 static uint8_t to_u8(float v)
 {
-    return (uint8_t)(fminf(fmaxf(v, 0.0f), 255.0f) + 0.5f);
+    v = v > 0.0f ? v : 0.0f;
+    return (uint8_t)((v < 255.0f ? v : 255.0f) + 0.5f);
 }
 
 static void to_raster(const struct area *box, float (*xyz)[3], int n)
@@ -300,12 +308,18 @@ static void to_raster(const struct area *box, float (*xyz)[3], int n)
     }
 }
 
-/* The head's vertices after the motion, and their weights. */
+/* The head's vertices after the motion, and their weights; s->mirrored says
+ * whether there is anything to draw. */
 static void turn_mirror(struct warp_source *s, const struct relief_motion *m)
 {
+    s->mirrored = false;
     if (s->mirror->n_triangles == 0)
         return;
     mirror_weights(s->mirror, s->surface, m->r, s->weight);
+    for (int i = 0; !s->mirrored && i < s->mirror->n_vertices; i++)
+        s->mirrored = s->weight[i] > 0.01f;
+    if (!s->mirrored)
+        return;
     for (int i = 0; i < s->surface->mesh->n_vertices; i++) {
         const float *p = s->surface->xyz[i];
 
@@ -335,7 +349,7 @@ static enum err_code draw_band(struct warp_source *s, struct view *v,
         raster_draw(v->relief, (const float(*)[3])s->moved,
                     (const int32_t(*)[3])s->relief->triangle,
                     s->relief->n_triangles, 0);
-    if (rc == OK && s->mirror->n_triangles > 0) {
+    if (rc == OK && s->mirrored) {
         rc = raster_new(w, h, &v->mirror, e);
         if (rc == OK)
             raster_draw(v->mirror, (const float(*)[3])s->turned,
@@ -361,8 +375,7 @@ static enum err_code draw_area(struct warp_source *s, const struct area *all,
 {
     struct view v = {.source = s, .box = *all};
     int nodes = s->relief->cols * s->relief->rows;
-    int vertices = s->mirror->n_triangles > 0 ? s->surface->mesh->n_vertices
-                                              : 0;
+    int vertices = s->mirrored ? s->surface->mesh->n_vertices : 0;
     int band = BAND_PIXELS / (all->x1 - all->x0);
     enum err_code rc = OK;
 
