@@ -9,7 +9,7 @@
 #include "lib/base/rng.h"
 #include "lib/base/text.h"
 #include "lib/models/fan.h"
-#include "lib/nn/conv.h"
+#include "lib/nn/threads.h"
 
 struct options {
     const char *weights;
@@ -81,6 +81,7 @@ static enum err_code measure(struct fan *f, const struct options *o,
 
 int main(int argc, char **argv)
 {
+    nn_threads_start(argv);
     struct options o;
     struct err e = {0};
     struct safetensors *w = NULL;
@@ -90,7 +91,7 @@ int main(int argc, char **argv)
                         " [--batch N] [--runs N] [--profile]\n");
         return 2;
     }
-    nn_set_threads((int)o.threads);
+    nn_threads_set((int)o.threads);
     enum err_code r = safetensors_read(o.weights, &w, &e);
     if (!r)
         r = fan_new(w, o.mode, &f, &e);

@@ -11,7 +11,7 @@
 #include "lib/geom/landmarks.h"
 #include "lib/models/fan.h"
 #include "lib/models/fan_pairs.h"
-#include "lib/nn/conv.h"
+#include "lib/nn/threads.h"
 #include "tests/support/fan_weights.h"
 
 #define MODEL "models/fan1-128.safetensors"
@@ -320,9 +320,11 @@ static void test_no_memory(void **state)
     safetensors_free(&w);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    nn_set_threads(2);
+    (void)argc;
+    nn_threads_start(argv);
+    nn_threads_set(2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fan1_as_pytorch),
         cmocka_unit_test(test_fan4_as_pytorch),

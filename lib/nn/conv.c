@@ -2,7 +2,6 @@
 #include "lib/nn/conv.h"
 
 #include <dnnl.h>
-#include <omp.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -45,11 +44,6 @@ bool nn_conv_has_winograd(void)
     default:
         return false;
     }
-}
-
-void nn_set_threads(int n)
-{
-    omp_set_num_threads(n >= 1 ? n : omp_get_num_procs());
 }
 
 void nn_conv_free(struct nn_conv **c)

@@ -37,8 +37,5 @@ enum err_code nn_conv_run(struct nn_conv *c, const float *src, float *dst,
 
 /* Can this CPU run NN_BLOCK16 with Winograd kernels? */
 bool nn_conv_has_winograd(void);
-/* Threads that convolutions and the loops of lib/nn use from now on in the
- * calling thread; n < 1: all cores. */
-void nn_set_threads(int n);
 
 #endif

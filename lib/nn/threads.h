@@ -1,0 +1,17 @@
+/* How many threads networks use, and how they wait for each other. */
+#ifndef FACET_NN_THREADS_H
+#define FACET_NN_THREADS_H
+
+/* Call first in main. libgomp's threads spin for milliseconds at every
+ * barrier, which on a machine shared with other stages costs more than the
+ * work itself (measured: 6 times slower with two busy neighbours; 1,000 turns
+ * instead lose nothing on an idle machine). It reads its setting when it is
+ * loaded, so the program is started anew with GOMP_SPINCOUNT set, unless
+ * GOMP_SPINCOUNT or OMP_WAIT_POLICY is there already. argv as main's. */
+void nn_threads_start(char **argv);
+
+/* Threads that networks use from now on in the calling thread; n < 1: all
+ * cores. */
+void nn_threads_set(int n);
+
+#endif

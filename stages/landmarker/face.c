@@ -1,0 +1,107 @@
+/* Finding the 68 points of a face in a frame: crops and single looks. */
+#include "stages/landmarker/face.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/geom/landmarks.h"
+#include "lib/media/resize.h"
+
+enum err_code finder_start(struct finder *f, struct err *e)
+{
+    f->input = mem_aligned(3 * FAN_SIDE * FAN_SIDE * sizeof(float));
+    f->maps = mem_aligned((size_t)FAN_POINTS * FAN_MAP * FAN_MAP *
+                          sizeof(float));
+    if (!f->input || !f->maps)
+        return err_set(e, ERR_NOMEM, "no memory for the landmarker");
+    return OK;
+}
+
+void finder_stop(struct finder *f)
+{
+    mem_free(f->input);
+    mem_free(f->maps);
+    f->input = f->maps = NULL;
+    fan_free(&f->fan);
+}
+
+struct crop crop_of_box(enum crop_rule rule, const double box[4])
+{
+    double top = box[1], up = 0.12;
+    if (rule == CROP_FACET) {
+        top -= 0.22 * (box[3] - box[1]);
+        up = 0.06;
+    }
+    double w = box[2] - box[0], h = box[3] - top;
+    double side = 200.0 * (w + h) / 195.0;
+    double cx = (box[0] + box[2]) / 2, cy = (top + box[3]) / 2 - up * h;
+    /* Box corners are pixel centres; a crop is in continuous coordinates. */
+    return (struct crop){cx + 0.5 - side / 2, cy + 0.5 - side / 2, side};
+}
+
+static int trunc_px(float v)
+{
+    return (int)v;
+}
+
+enum err_code face_look(struct finder *f, const struct tensor *frame,
+                        struct crop c, struct face *out, struct err *e)
+{
+    enum err_code r = image_crop_f32(frame, c.x0, c.y0, c.side, FAN_SIDE,
+                                     f->input, e);
+    if (!r)
+        r = fan_heatmaps(f->fan, f->input, 1, f->flip, f->maps, e);
+    if (r)
+        return r;
+    fan_decode(f->maps, f->decode, out->xy, out->peak);
+    double k = c.side / FAN_SIDE, sum = 0;
+    for (int i = 0; i < FAN_POINTS; i++) {
+        double x = c.x0 + ((double)out->xy[i][0] + 0.5) * k - 0.5;
+        double y = c.y0 + ((double)out->xy[i][1] + 0.5) * k - 0.5;
+        out->xy[i][0] = (float)x;
+        out->xy[i][1] = (float)y;
+        if (f->truncate) {
+            out->xy[i][0] = (float)trunc_px(out->xy[i][0]);
+            out->xy[i][1] = (float)trunc_px(out->xy[i][1]);
+        }
+        if (f->flip) /* two maps were summed */
+            out->peak[i] *= 0.5F;
+        sum += fmin(fmax((double)out->peak[i], 0), 1);
+    }
+    out->score = sum / FAN_POINTS;
+    out->crop = c;
+    out->looks++;
+    return OK;
+}
+
+enum err_code face_in_box(struct finder *f, const struct tensor *frame,
+                          const double box[4], struct face *out,
+                          struct err *e)
+{
+    for (int i = 0; i < 4; i++) {
+        if (!isfinite(box[i]) || fabs(box[i]) > 1e6)
+            return err_set(e, ERR_ARG, "the face box is not finite");
+    }
+    if (box[2] - box[0] < 1 || box[3] - box[1] < 1)
+        return err_set(e, ERR_ARG,
+                       "the face box %.1f,%.1f,%.1f,%.1f is empty", box[0],
+                       box[1], box[2], box[3]);
+    *out = (struct face){.looks = 0};
+    enum err_code r = face_look(f, frame, crop_of_box(f->crop, box), out, e);
+    memcpy(out->box, box, sizeof out->box);
+    return r;
+}
+
+enum err_code face_in_frame(struct finder *f, const struct tensor *frame,
+                            struct face *out, struct err *e)
+{
+    double h = (double)frame->shape[0], w = (double)frame->shape[1];
+    double side = fmax(h, w);
+    struct crop c = {(w - side) / 2, (h - side) / 2, side};
+    *out = (struct face){.looks = 0};
+    enum err_code r = face_look(f, frame, c, out, e);
+    if (!r)
+        landmark_box(&out->xy[0][0], 2, out->box);
+    return r;
+}

@@ -1,0 +1,68 @@
+/* Finding the 68 points of a face in a frame; private to the landmarker. */
+#ifndef FACET_STAGES_LANDMARKER_FACE_H
+#define FACET_STAGES_LANDMARKER_FACE_H
+
+#include <stdbool.h>
+
+#include "lib/base/err.h"
+#include "lib/data/tensor.h"
+#include "lib/models/fan.h"
+
+/* Which square round a face the network was trained on. */
+enum crop_rule {
+    CROP_FACET, /* box = of the landmarks; ../models/README.md */
+    CROP_FAN    /* box = a detector's; 1adrianb/face-alignment */
+};
+
+/* A square in continuous picture coordinates: pixel i covers [i, i+1). */
+struct crop {
+    double x0, y0, side;
+};
+
+struct finder {
+    struct fan *fan;
+    enum crop_rule crop;
+    enum fan_decode decode;
+    bool flip;
+    bool truncate; /* points cut to whole pixels, as FA does */
+    double good;   /* a face this sure ends the search */
+    double floor;  /* below this a place is not refined */
+    int passes;    /* most refinements, 1..8 */
+    float *input;  /* scratch, face_finder_new's */
+    float *maps;
+};
+
+struct face {
+    float xy[FAN_POINTS][2]; /* pixels, (0,0) the centre of the first */
+    float peak[FAN_POINTS];  /* of the heatmaps, about 0..1 */
+    double score;            /* mean of the peaks */
+    double box[4];           /* what the last crop was made from */
+    struct crop crop;
+    int looks; /* times the network ran */
+};
+
+/* Scratch memory for a finder whose settings the caller has filled in. */
+enum err_code finder_start(struct finder *f, struct err *e) MUST_USE;
+void finder_stop(struct finder *f); /* frees scratch and fan */
+
+/* The crop that belongs to a box x0,y0,x1,y1 (pixel-centre coordinates). */
+struct crop crop_of_box(enum crop_rule rule, const double box[4]);
+
+/* One look at a crop. */
+enum err_code face_look(struct finder *f, const struct tensor *frame,
+                        struct crop c, struct face *out,
+                        struct err *e) MUST_USE;
+/* The face in a known box. ERR_ARG for a box that is not one. */
+enum err_code face_in_box(struct finder *f, const struct tensor *frame,
+                          const double box[4], struct face *out,
+                          struct err *e) MUST_USE;
+/* The whole frame (its larger side) as one crop. */
+enum err_code face_in_frame(struct finder *f, const struct tensor *frame,
+                            struct face *out, struct err *e) MUST_USE;
+/* Search: the whole frame first, then finer and finer places until one is
+ * good; then crops made from the points themselves until they stay put. out
+ * holds the best that was found, however unsure. */
+enum err_code face_search(struct finder *f, const struct tensor *frame,
+                          struct face *out, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,22 @@
+/* Finding and reading the landmarker's model file. */
+#ifndef FACET_STAGES_LANDMARKER_MODEL_H
+#define FACET_STAGES_LANDMARKER_MODEL_H
+
+#include "stages/landmarker/face.h"
+
+/* What a model's file says of its use (metadata; defaults are FA's). */
+struct model_use {
+    enum crop_rule crop;
+    enum fan_decode decode;
+    double min_score, good_score;
+};
+
+/* Read the model `name`: a path (it has a '/' or ends in .safetensors), or
+ * NAME.safetensors in the folders of FACET_MODELS (split by ':'), in models/
+ * two above the program's folder (build tree), in ../../share/facet/models
+ * (installed). ERR_NOTFOUND lists where it was looked for. */
+enum err_code model_load(const char *name, enum nn_mode mode,
+                         struct fan **out, struct model_use *use,
+                         struct err *e) MUST_USE;
+
+#endif
