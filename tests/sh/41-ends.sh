@@ -57,7 +57,7 @@ run 3 chain --set crash=500
 id=$("$stages/t-count" --stdio --n 501 --instance src |
 	"$facet" tape cat --skip 500 - | "$facet" tape show - |
 	awk '$1 == "item" {print $3}')
-grep -q "stage 'work' (replica [01], process [0-9]*) was killed by signal 11 \
+grep -q "stage 'work' (replica [01], process [0-9]*) was killed by signal 6 \
 (.*) while working on item .*$id" err || fail "crash: no clear reason"
 [ "$(grep -c '^facet run: ' err)" -eq 1 ] || fail "crash: more than one reason"
 run 3 chain --set leave=500

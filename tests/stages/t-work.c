@@ -45,7 +45,7 @@ static enum err_code transform(void *ctx, struct stage *s,
         if (c->sleep_ms)
             usleep((useconds_t)c->sleep_ms * 1000);
         if (v == c->crash_at)
-            raise(SIGSEGV);
+            raise(SIGABRT);
         if (v == c->exit_at)
             _exit(7);
         bool fails = c->fail_every && v % c->fail_every == 0 &&
