@@ -110,4 +110,26 @@ struct video_pass {
 /* Bad data is counted, not an error. */
 enum err_code video_decode_pass(struct video_pass *p, struct err *e) MUST_USE;
 
+/* ---- video.c, video_sample.c ---- */
+
+struct video {
+    char *path;
+    struct video_options o;
+    struct video_info info;
+    char note[256];
+    char format[32];
+    struct tensor *still; /* a picture: the one frame */
+    AVCodecParameters *par;
+    AVRational time_base, rate;
+    int64_t promised; /* frames by the header; 0 if it does not say */
+    struct video_shape shape;
+    struct video_converter converter;
+    struct video_index index;
+    bool key_start;   /* decoding may start at any key packet */
+    bool skippable;   /* the decoder can leave out unreferenced pictures */
+    int threads_full; /* for decoding all */
+};
+/* Frames and rate into v->info, from the index. */
+void video_set_counts(struct video *v);
+
 #endif
