@@ -237,8 +237,7 @@ static void parameters(void **state)
         float most = 0;
         for (int k = 0; k < q->n_vertices; k++)
             for (int c = 0; c < 3; c++)
-                most = fmaxf(most,
-                             fabsf(q->vertex[k][c] - z->vertex[k][c]));
+                most = fmaxf(most, fabsf(q->vertex[k][c] - z->vertex[k][c]));
         if (!(most > 0.006f && most < 0.4f)) /* each does something */
             fail_msg("%s moves %g", name, (double)most);
         head_mesh_free(&q);

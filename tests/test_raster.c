@@ -25,8 +25,8 @@ static bool inside(const float v[3][3], int px, int py, double w[3])
         x[k] = llrint((double)v[k][0] * 1024);
         y[k] = llrint((double)v[k][1] * 1024);
     }
-    int64_t area = (x[1] - x[0]) * (y[2] - y[0]) -
-                   (y[1] - y[0]) * (x[2] - x[0]);
+    int64_t area =
+        (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0]);
     if (area == 0)
         return false;
     int64_t sign = area > 0 ? 1 : -1;
@@ -155,8 +155,8 @@ static void wild_input(void **state)
 {
     (void)state;
     const float in = INFINITY, big = 3.0e38f;
-    const float xyz[9][3] = {{NAN, 0, 0},    {10, in, 0},   {20, 20, NAN},
-                             {0, 0, 0},      {30, 0, 0},    {0, 25, 0},
+    const float xyz[9][3] = {{NAN, 0, 0},     {10, in, 0},    {20, 20, NAN},
+                             {0, 0, 0},       {30, 0, 0},     {0, 25, 0},
                              {-big, -big, 1}, {big, -big, 1}, {0, big, 1}};
     const int32_t bad[4][3] = {{0, 3, 4}, {1, 3, 4}, {2, 3, 4}, {3, 3, 4}};
     struct raster *r;

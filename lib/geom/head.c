@@ -133,8 +133,8 @@ static enum err_code fill(const struct head_base *b,
     return OK;
 }
 
-enum err_code head_mesh_new(const struct head_params *p,
-                            struct head_mesh **out, struct err *e)
+enum err_code head_mesh_new(const struct head_params *p, struct head_mesh **out,
+                            struct err *e)
 {
     *out = NULL;
     enum err_code rc = check(p, e);

@@ -21,7 +21,7 @@ struct node {
 
 struct grid {
     struct node n[HG_NV][HG_NU + 1];
-    struct node eye_low[HG_EYE_N + 1];   /* 1 .. HG_EYE_N - 1 used */
+    struct node eye_low[HG_EYE_N + 1];     /* 1 .. HG_EYE_N - 1 used */
     struct node mouth_low[HG_MOUTH_N + 1]; /* 0 .. HG_MOUTH_N - 1 used */
     int eye_row, mouth_row;
 };
@@ -36,15 +36,15 @@ static const struct {
     int id;
     double x, y, azimuth_deg;
 } anchors[] = {
-    {8, 0, 113.4, 0},        {9, -1, 111, 17.5},    {10, -1, 103, 36.5},
-    {11, -1, 90, 55},        {12, -1, 74, 68.5},    {13, -1, 56.5, 77},
-    {14, -1, 38, 81},        {15, -1, 18.5, 83},    {16, -1, -0.5, 84},
-    {22, 13, -20.8, 0},      {23, 24, -25, 0},      {24, 36, -27, 0},
-    {25, 47.5, -24.4, 0},    {26, 56.5, -16.5, 0},  {27, 0, -2.5, 0},
-    {28, 0, 10.5, 0},        {29, 0, 23.3, 0},      {30, 0, 35.5, 0},
-    {33, 0, 49, 0},          {34, 7.4, 47.6, 0},    {35, 14, 45, 0},
-    {51, 0, 63.6, 0},        {52, 6, 62, 0},        {53, 16, 64.7, 0},
-    {54, 26.0, 69.7, 0},     {55, 17.5, 75.8, 0},   {56, 8, 80.2, 0},
+    {8, 0, 113.4, 0},     {9, -1, 111, 17.5},   {10, -1, 103, 36.5},
+    {11, -1, 90, 55},     {12, -1, 74, 68.5},   {13, -1, 56.5, 77},
+    {14, -1, 38, 81},     {15, -1, 18.5, 83},   {16, -1, -0.5, 84},
+    {22, 13, -20.8, 0},   {23, 24, -25, 0},     {24, 36, -27, 0},
+    {25, 47.5, -24.4, 0}, {26, 56.5, -16.5, 0}, {27, 0, -2.5, 0},
+    {28, 0, 10.5, 0},     {29, 0, 23.3, 0},     {30, 0, 35.5, 0},
+    {33, 0, 49, 0},       {34, 7.4, 47.6, 0},   {35, 14, 45, 0},
+    {51, 0, 63.6, 0},     {52, 6, 62, 0},       {53, 16, 64.7, 0},
+    {54, 26.0, 69.7, 0},  {55, 17.5, 75.8, 0},  {56, 8, 80.2, 0},
     {57, 0, 81, 0},
 };
 
@@ -53,8 +53,8 @@ static double row_y(int j)
     static const struct {
         double to;
         int rows;
-    } seg[] = {{-60, 12}, {-34, 8}, {-12, 10}, {12, 15}, {56, 20},
-               {86, 19},  {120, 17}, {205, 11}};
+    } seg[] = {{-60, 12}, {-34, 8}, {-12, 10}, {12, 15},
+               {56, 20},  {86, 19}, {120, 17}, {205, 11}};
     double from = -119;
     for (int s = 0; s < COUNT(seg); s++) {
         if (j < seg[s].rows) {
@@ -241,8 +241,8 @@ static void set_vertices(void)
                         i == HG_NU ? skin_id(j, i) : skin_id(j, -i));
         }
     base.v[0].p[0] = 0;
-    base.v[0].p[2] = (base.v[skin_id(0, 0)].p[2] +
-                      base.v[skin_id(0, HG_NU)].p[2]) / 2;
+    base.v[0].p[2] =
+        (base.v[skin_id(0, 0)].p[2] + base.v[skin_id(0, HG_NU)].p[2]) / 2;
     for (int k = 1; k < HG_EYE_N; k++) {
         set_vertex(eye_low_id(1, k), &g.eye_low[k], false);
         set_vertex(eye_low_id(-1, k), &g.eye_low[k], true);
@@ -279,8 +279,7 @@ static int skin_part(const double p[3], double theta)
 {
     double x = fabs(p[0]), y = p[1];
     double a = (x - 26) / 23.5;
-    if (x < 30 && y > head_lip_upper_y(x) && y < head_lip_lower_y(x) &&
-        x < 26)
+    if (x < 30 && y > head_lip_upper_y(x) && y < head_lip_lower_y(x) && x < 26)
         return HEAD_LIPS;
     double brow = -25.5 - 3 * (1 - a * a) + 4.5;
     if (x > 13 && x < 55 && y > brow - 4.5 && y < brow + 3)
@@ -330,8 +329,8 @@ static void jaw_weights(struct head_vertex *v, bool is_low, bool is_up)
 {
     double a = fabs(v->p[0]), y = v->p[1], dy = y - head_lip_line_y(a);
     /* Between the corners the lips part; the gap narrows towards them. */
-    double soft = ease(-9 - 0.9 * fmax(0, a - 23), 9 + 0.9 * fmax(0, a - 23),
-                       dy);
+    double soft =
+        ease(-9 - 0.9 * fmax(0, a - 23), 9 + 0.9 * fmax(0, a - 23), dy);
     double near = clamp01(pow(a / 23.2, 3.0));
     double sharp = is_up ? 0 : is_low ? 1 : dy > 0 ? 1 : 0;
     double w = sharp + (soft - sharp) * near;

@@ -16,7 +16,7 @@
 #define HG_COLS (2 * HG_NU)
 #define HG_NV 112
 #define HG_SKIN (1 + HG_NV * HG_COLS) /* the crown's pole first */
-#define HG_EYE_N 12   /* columns between the eye corners */
+#define HG_EYE_N 12                   /* columns between the eye corners */
 #define HG_MOUTH_N 10 /* columns from midline to inner mouth corner */
 #define HG_EYE_LOOP (2 * HG_EYE_N)
 #define HG_MOUTH_LOOP (4 * HG_MOUTH_N)
@@ -50,12 +50,12 @@
 
 /* What a vertex is, for the modes. */
 struct head_vertex {
-    double p[3];   /* rest position, mm */
-    double lower;  /* 0 moves with the skull, 1 with the jaw */
+    double p[3];            /* rest position, mm */
+    double lower;           /* 0 moves with the skull, 1 with the jaw */
     double lid_up, lid_low; /* 1 on the margin, falling away from it */
-    double lid_gap;   /* distance to the opposite margin, mm, this column */
+    double lid_gap; /* distance to the opposite margin, mm, this column */
     double lip_up, lip_low; /* 1 on the margins of the mouth */
-    int ball;      /* -1/+1: belongs to that eyeball; 0 not */
+    int ball;               /* -1/+1: belongs to that eyeball; 0 not */
 };
 
 struct head_base {

@@ -4,17 +4,17 @@
 #include "lib/geom/head_internal.h"
 
 const char *const head_identity_names[HEAD_IDENTITY] = {
-    "face_width",   "face_height",  "jaw_width",      "chin_height",
-    "chin_depth",   "nose_length",  "nose_width",     "nose_bridge",
-    "nose_tip",     "eye_size",     "eye_spacing",    "eye_tilt",
-    "eye_depth",    "brow_height",  "brow_arch",      "lip_thickness",
-    "mouth_width",  "mouth_height", "forehead_height", "forehead_slope",
-    "cheek_fullness", "cheek_bone", "lip_depth",      "skull_depth"};
+    "face_width",     "face_height",  "jaw_width",       "chin_height",
+    "chin_depth",     "nose_length",  "nose_width",      "nose_bridge",
+    "nose_tip",       "eye_size",     "eye_spacing",     "eye_tilt",
+    "eye_depth",      "brow_height",  "brow_arch",       "lip_thickness",
+    "mouth_width",    "mouth_height", "forehead_height", "forehead_slope",
+    "cheek_fullness", "cheek_bone",   "lip_depth",       "skull_depth"};
 
 const char *const head_expression_names[HEAD_EXPRESSION] = {
-    "jaw_open",  "smile",     "frown",   "pucker",
-    "blink_left", "blink_right", "brow_up", "brow_down",
-    "squint",    "lip_press", "upper_lip_raise", "brow_inner_up"};
+    "jaw_open",   "smile",       "frown",           "pucker",
+    "blink_left", "blink_right", "brow_up",         "brow_down",
+    "squint",     "lip_press",   "upper_lip_raise", "brow_inner_up"};
 
 static double bump(double dx, double sx, double dy, double sy)
 {
@@ -41,8 +41,8 @@ static void identity_shape(int m, double a, double y, double z, double front,
         d[1] = y > 0 ? 0.040 * y * (1 - 0.6 * ease(120, 200, y)) : 0;
         break;
     case 2: /* jaw_width */
-        d[0] = 3.2 * bump(y - 84, 30, 0, 1) * ease(8, 45, a) *
-               ease(-110, -60, z);
+        d[0] =
+            3.2 * bump(y - 84, 30, 0, 1) * ease(8, 45, a) * ease(-110, -60, z);
         break;
     case 3: /* chin_height */
         d[1] = 2.6 * ease(84, 104, y) * (1 - ease(122, 160, y)) *
@@ -156,8 +156,8 @@ static void jaw_open(const struct head_vertex *v, double d[3])
            bump(fabs(v->p[0]) - 32, 16, v->p[1] - 74, 18);
 }
 
-static void smile(const struct head_vertex *v, double a, double y,
-                  double front, double d[3])
+static void smile(const struct head_vertex *v, double a, double y, double front,
+                  double d[3])
 {
     double corner = bump(a - 26, 13, y - 70, 13) * front;
     double wide = ease(2, 24, a);
@@ -194,8 +194,8 @@ static void expression(int m, const struct head_vertex *v, double a, double y,
     case 4:
     case 5: /* blink */
         if (m == side) {
-            d[1] = 0.90 * v->lid_gap * v->lid_up -
-                   0.10 * v->lid_gap * v->lid_low;
+            d[1] =
+                0.90 * v->lid_gap * v->lid_up - 0.10 * v->lid_gap * v->lid_low;
             d[1] += 0.8 * bump(a - 34, 22, y + 24, 8) * front;
         }
         break;

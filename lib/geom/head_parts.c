@@ -122,15 +122,17 @@ static void teeth(struct head_base *b)
                 double wide = jaw ? 20.5 : 22;
                 v->p[0] = k * 2 == cols ? 0 : wide * u;
                 v->p[2] = (jaw ? 10.5 : 11.8) - 15 * pow(s, 2.4) -
-                          (r == 1 ? 0 : r == 0 ? 1.0 : 1.8);
+                          (r == 1   ? 0
+                           : r == 0 ? 1.0
+                                    : 1.8);
                 double y = jaw ? 82.0 - 4.8 * r : 60.0 + 5.2 * r;
                 v->p[1] = y + (jaw ? 0.6 : 0.2) * s * s;
                 v->lower = jaw;
                 v->ball = 2;
                 b->uv[id][0] = (float)(0.5 + 0.5 * u);
                 b->uv[id][1] = (float)(0.25 * r + 0.5 * jaw);
-                b->mirror[id] = HG_TEETH + jaw * per + r * (cols + 1) +
-                                cols - k;
+                b->mirror[id] =
+                    HG_TEETH + jaw * per + r * (cols + 1) + cols - k;
             }
     for (int jaw = 0; jaw < 2; jaw++)
         for (int r = 0; r < 2; r++)
@@ -145,13 +147,11 @@ static void teeth(struct head_base *b)
 
 void head_parts_build(struct head_base *b)
 {
-    static const struct piece ball = {HG_BALL,      HG_BALL_VERTS,
-                                      HG_BALL_RINGS, HG_BALL_SEGS,
-                                      HEAD_EYE,      1,
-                                      ball_at};
-    static const struct piece ear = {HG_EAR,      HG_EAR_VERTS, HG_EAR_RINGS,
-                                     HG_EAR_SEGS, HEAD_EAR,     0,
-                                     ear_at};
+    static const struct piece ball = {
+        HG_BALL, HG_BALL_VERTS, HG_BALL_RINGS, HG_BALL_SEGS, HEAD_EYE,
+        1,       ball_at};
+    static const struct piece ear = {
+        HG_EAR, HG_EAR_VERTS, HG_EAR_RINGS, HG_EAR_SEGS, HEAD_EAR, 0, ear_at};
     build(b, &ball);
     build(b, &ear);
     teeth(b);

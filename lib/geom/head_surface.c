@@ -12,28 +12,26 @@
 
 /* Midline profile without nose and lips: y, z. */
 static const double profile[][2] = {
-    {-40, 16.5}, {-30, 17.2}, {-20, 17.5}, {-10, 15.5}, {-2, 13.2},
-    {10, 12.2},  {25, 13},    {40, 15},    {50, 17.0},  {60, 18.2},
-    {70, 16.5},  {80, 14.2},  {88, 12.4},  {96, 14.6},  {103, 15.6},
-    {108, 13},   {112, 7.5},  {115.5, -2}, {118, -13},  {121, -26},
-    {125, -36},  {131, -45},  {150, -60}};
+    {-40, 16.5}, {-30, 17.2}, {-20, 17.5}, {-10, 15.5}, {-2, 13.2}, {10, 12.2},
+    {25, 13},    {40, 15},    {50, 17.0},  {60, 18.2},  {70, 16.5}, {80, 14.2},
+    {88, 12.4},  {96, 14.6},  {103, 15.6}, {108, 13},   {112, 7.5}, {115.5, -2},
+    {118, -13},  {121, -26},  {125, -36},  {131, -45},  {150, -60}};
 /* Half width at the axis: y, mm. */
 static const double width[][2] = {
-    {-40, 75.5}, {-20, 74}, {0, 73},    {17, 72.3}, {36, 70.3},
+    {-40, 75.5}, {-20, 74},  {0, 73},   {17, 72.3}, {36, 70.3},
     {54, 66.8},  {72, 60.5}, {88, 52},  {96, 46.5}, {103, 40.5},
-    {109, 34.5}, {114, 29}, {120, 23},  {130, 16},  {150, 8}};
+    {109, 34.5}, {114, 29},  {120, 23}, {130, 16},  {150, 8}};
 /* Depth behind the axis. */
 static const double back[][2] = {{-40, 112}, {-15, 113}, {10, 108}, {35, 93},
                                  {55, 76},   {75, 66},   {110, 40}, {150, 5}};
 /* Ridge of the nose: y, z of the midline. */
 static const double ridge[][2] = {
-    {-14, 15.6}, {-8, 15.2}, {-3, 15.4}, {3, 17.6},  {9, 21},
-    {16, 25},    {22, 28.6}, {28, 32.2}, {33, 35.2}, {36.5, 36},
-    {40, 34.6},  {43, 30.6}, {46, 25.6}, {49, 21.4}, {53, 19.2},
-    {58, 18.8}};
-static const double ridge_width[][2] = {{-14, 12}, {-6, 9.5}, {2, 9},
+    {-14, 15.6}, {-8, 15.2}, {-3, 15.4}, {3, 17.6},  {9, 21},    {16, 25},
+    {22, 28.6},  {28, 32.2}, {33, 35.2}, {36.5, 36}, {40, 34.6}, {43, 30.6},
+    {46, 25.6},  {49, 21.4}, {53, 19.2}, {58, 18.8}};
+static const double ridge_width[][2] = {{-14, 12}, {-6, 9.5},  {2, 9},
                                         {12, 9.6}, {22, 10.2}, {30, 10.4},
-                                        {38, 10}, {48, 7.5}, {58, 6}};
+                                        {38, 10},  {48, 7.5},  {58, 6}};
 
 double head_table(const double (*t)[2], int n, double x)
 {
@@ -125,30 +123,30 @@ double head_lip_line_y(double x)
 
 double head_lip_upper_y(double x)
 {
-    static const double t[][2] = {{0, 62.6}, {2.5, 62.0}, {6, 60.9},
-                                  {11, 62.0}, {16, 64.0}, {22, 67.2},
+    static const double t[][2] = {{0, 62.6},  {2.5, 62.0}, {6, 60.9},
+                                  {11, 62.0}, {16, 64.0},  {22, 67.2},
                                   {26, 69.6}};
     return head_table(t, COUNT(t), fabs(x));
 }
 
 double head_lip_lower_y(double x)
 {
-    static const double t[][2] = {{0, 81}, {8, 80.2}, {13, 78.4},
+    static const double t[][2] = {{0, 81},      {8, 80.2},  {13, 78.4},
                                   {17.5, 75.8}, {22, 72.6}, {26, 69.6}};
     return head_table(t, COUNT(t), fabs(x));
 }
 
 void head_lid_curve(double s, int lower, double xy[2])
 {
-    static const double up[][2] = {{0.0, 2.4},    {0.12, -0.8},
-                                   {0.33, -4.5}, {0.5, -5.2}, {0.67, -4.6},
-                                   {0.88, -1.8}, {1.0, -0.2}};
-    static const double low[][2] = {{0.0, 2.4},  {0.12, 3.5}, {0.33, 4.9},
-                                    {0.5, 5.3},  {0.67, 4.8}, {0.88, 2.2},
+    static const double up[][2] = {{0.0, 2.4},  {0.12, -0.8}, {0.33, -4.5},
+                                   {0.5, -5.2}, {0.67, -4.6}, {0.88, -1.8},
+                                   {1.0, -0.2}};
+    static const double low[][2] = {{0.0, 2.4}, {0.12, 3.5}, {0.33, 4.9},
+                                    {0.5, 5.3}, {0.67, 4.8}, {0.88, 2.2},
                                     {1.0, -0.2}};
     xy[0] = 17.3 + 27.7 * s;
-    xy[1] = lower ? head_table(low, COUNT(low), s)
-                  : head_table(up, COUNT(up), s);
+    xy[1] =
+        lower ? head_table(low, COUNT(low), s) : head_table(up, COUNT(up), s);
 }
 
 double head_lid_y(double x, int lower)
@@ -166,15 +164,15 @@ static double nose(double x, double y, double ground)
     double up = step(-16, -8, y) * (1 - step(50, 58, y));
     double g = x / rw;
     /* Rounder than a Gaussian on the back, with a foot into the cheek. */
-    double sec = 0.74 * exp(-g * g * (0.85 + 0.2 * g * g)) +
-                 0.26 * exp(-0.34 * g * g);
+    double sec =
+        0.74 * exp(-g * g * (0.85 + 0.2 * g * g)) + 0.26 * exp(-0.34 * g * g);
     double h = (rz - ground) * sec * up;
     /* Wings: a lump with a steep rim behind (the alar crease). */
     double ax = x - 11.4, ay = y - 40.6;
     double lump = exp(-pow((ax * ax) / 34 + (ay * ay) / 36, 1.8));
     double wing = 10.4 * lump * (1 - 0.25 * step(41, 47, y));
-    h = smooth_max(h, wing, 0.9) - 0.9 * 0.6931471805599453 *
-        exp(-fabs(h - wing) / 0.9);
+    h = smooth_max(h, wing, 0.9) -
+        0.9 * 0.6931471805599453 * exp(-fabs(h - wing) / 0.9);
     /* Underside: cut back below the nostril plane, nostril hollows. */
     h -= 4.2 * gauss(x - 6.6, 3.1, y - 44.2, 2.4);
     return h;
@@ -225,20 +223,20 @@ static double mouth_region(double x, double y)
 static double face_features(double x, double y, double z0)
 {
     double h = 0;
-    h += 2.6 * gauss(x - 24, 17, y + 21, 7.5);  /* brow ridge */
-    h += 2.2 * gauss(x - 44, 10, y + 19, 8);    /* its outer end */
-    h -= 1.4 * gauss(x, 7, y + 24, 8);          /* dip between the brows */
-    h += 1.5 * gauss(x - 24, 16, y + 52, 15);   /* frontal eminence */
-    h -= 1.8 * gauss(x - 60, 8, y + 24, 18);    /* temple */
-    h += 4.4 * gauss(x - 44, 16, y - 25, 13);   /* cheek bone */
-    h += 2.4 * gauss(x - 27, 13, y - 36, 13);   /* cheek */
-    h -= 2.4 * gauss(x - 45, 13, y - 66, 16);   /* hollow below it */
+    h += 2.6 * gauss(x - 24, 17, y + 21, 7.5); /* brow ridge */
+    h += 2.2 * gauss(x - 44, 10, y + 19, 8);   /* its outer end */
+    h -= 1.4 * gauss(x, 7, y + 24, 8);         /* dip between the brows */
+    h += 1.5 * gauss(x - 24, 16, y + 52, 15);  /* frontal eminence */
+    h -= 1.8 * gauss(x - 60, 8, y + 24, 18);   /* temple */
+    h += 4.4 * gauss(x - 44, 16, y - 25, 13);  /* cheek bone */
+    h += 2.4 * gauss(x - 27, 13, y - 36, 13);  /* cheek */
+    h -= 2.4 * gauss(x - 45, 13, y - 66, 16);  /* hollow below it */
     /* Fold from the wing of the nose to the corner of the mouth. */
     double fx = 17.5 + (y - 40) * 0.45 + 3.2 * step(40, 62, y);
     double on = step(38, 46, y) * (1 - step(64, 78, y));
     h -= 1.3 * on * exp(-(x - fx) * (x - fx) / 10);
     h += 0.8 * on * exp(-(x - fx - 6) * (x - fx - 6) / 30);
-    h += 2.4 * gauss(x, 13, y - 102, 8);        /* chin */
+    h += 2.4 * gauss(x, 13, y - 102, 8); /* chin */
     h += 0.8 * gauss(x - 8, 6, y - 104, 6);
     h += eye_region(x, y);
     h += mouth_region(x, y);

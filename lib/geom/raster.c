@@ -19,9 +19,8 @@ enum err_code raster_new(int width, int height, struct raster **out,
 {
     *out = NULL;
     if (width < 1 || height < 1 || width > MAX_SIDE || height > MAX_SIDE)
-        return err_set(e, ERR_ARG,
-                       "raster of %d x %d: each side must be 1..%d", width,
-                       height, MAX_SIDE);
+        return err_set(e, ERR_ARG, "raster of %d x %d: each side must be 1..%d",
+                       width, height, MAX_SIDE);
     size_t n = (size_t)width * (size_t)height;
     struct raster *r = mem_calloc(1, sizeof *r);
     if (!r)
@@ -33,8 +32,8 @@ enum err_code raster_new(int width, int height, struct raster **out,
     r->bary = mem_array(n, sizeof *r->bary);
     if (!r->triangle || !r->z || !r->bary) {
         raster_free(&r);
-        return err_set(e, ERR_NOMEM, "no memory for a raster of %d x %d",
-                       width, height);
+        return err_set(e, ERR_NOMEM, "no memory for a raster of %d x %d", width,
+                       height);
     }
     raster_clear(r);
     *out = r;
@@ -96,9 +95,8 @@ static inline int64_t edge_bias(int64_t dx, int64_t dy)
 
 /* Corners on the sub-pixel grid. flip: corners 1 and 2 were exchanged to make
  * the area positive. */
-static void draw_fixed(struct raster *r, const int64_t x[3],
-                       const int64_t y[3], int64_t area, const double z[3],
-                       bool flip, int32_t id)
+static void draw_fixed(struct raster *r, const int64_t x[3], const int64_t y[3],
+                       int64_t area, const double z[3], bool flip, int32_t id)
 {
     int64_t x0 = (min3(x[0], x[1], x[2]) + SUB - 1) >> SUB_BITS;
     int64_t y0 = (min3(y[0], y[1], y[2]) + SUB - 1) >> SUB_BITS;

@@ -61,8 +61,10 @@ enum err_code render_new(int width, int height, int samples,
                        width, height, MAX_SIDE);
     if (samples < 1 || samples > 6 || width * samples > 32768 ||
         height * samples > 32768)
-        return err_set(e, ERR_ARG, "%d samples a pixel and axis: must be 1..6, "
-                                   "and at most 32768 a side", samples);
+        return err_set(e, ERR_ARG,
+                       "%d samples a pixel and axis: must be 1..6, "
+                       "and at most 32768 a side",
+                       samples);
     struct render *r = mem_calloc(1, sizeof *r);
     if (!r)
         return err_set(e, ERR_NOMEM, "no memory for a renderer");
@@ -119,11 +121,20 @@ void render_free(struct render **rp)
 
 static enum err_code check(const struct render_scene *s, struct err *e)
 {
-    const double all[] = {s->pose_deg[0], s->pose_deg[1], s->pose_deg[2],
-                          s->gaze_rad[0], s->gaze_rad[1], s->scale_px,
-                          s->cx,          s->cy,          s->camera,
-                          s->grain,       s->light.key,   s->light.fill,
-                          s->light.ambient, s->light.yaw_deg,
+    const double all[] = {s->pose_deg[0],
+                          s->pose_deg[1],
+                          s->pose_deg[2],
+                          s->gaze_rad[0],
+                          s->gaze_rad[1],
+                          s->scale_px,
+                          s->cx,
+                          s->cy,
+                          s->camera,
+                          s->grain,
+                          s->light.key,
+                          s->light.fill,
+                          s->light.ambient,
+                          s->light.yaw_deg,
                           s->light.pitch_deg};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!isfinite(all[i]))
@@ -161,8 +172,8 @@ static double body_share(const struct render *r, int id)
     if (id >= BUST_FIRST)
         return 1;
     bool hair = id >= HAIR_FIRST;
-    double y = hair ? r->hair_mm[id - HAIR_FIRST][1]
-                    : head_base_get()->v[id].p[1];
+    double y =
+        hair ? r->hair_mm[id - HAIR_FIRST][1] : head_base_get()->v[id].p[1];
     double u = (y - (hair ? 150 : 121)) / 80;
     u = u < 0 ? 0 : u > 1 ? 1 : u;
     return u * u * (3 - 2 * u);
@@ -189,10 +200,10 @@ static void turn(struct render *r, const struct render_scene *s)
         double d[3] = {p[0] - pivot[0], p[1] - pivot[1], p[2] - pivot[2]};
         double w = body_share(r, i);
         for (int k = 0; k < 3; k++) {
-            double h = rh[3 * k] * d[0] + rh[3 * k + 1] * d[1] +
-                       rh[3 * k + 2] * d[2];
-            double q = rb[3 * k] * d[0] + rb[3 * k + 1] * d[1] +
-                       rb[3 * k + 2] * d[2];
+            double h =
+                rh[3 * k] * d[0] + rh[3 * k + 1] * d[1] + rh[3 * k + 2] * d[2];
+            double q =
+                rb[3 * k] * d[0] + rb[3 * k + 1] * d[1] + rb[3 * k + 2] * d[2];
             r->cam[i][k] = (float)((h + (q - h) * w + t[k]) / HEAD_MM);
         }
     }
@@ -285,7 +296,7 @@ static void open_sky(struct render *r, const float *ao)
         const double *p = r->mm[BUST_FIRST + i];
         float out = smooth_step(45, 120, (float)fabs(p[0]));
         r->v[BUST_FIRST + i].ao =
-            fmaxf(out, 0.45f + 0.55f * smooth_step(165, 260, (float)p[1]));
+            fmaxf(out, 0.72f + 0.28f * smooth_step(165, 260, (float)p[1]));
     }
 }
 
@@ -308,8 +319,8 @@ static void sample_in(const struct render *r, size_t at, struct shade_in *in)
                                *c = &r->v[r->tri[t][2]];
     for (int k = 0; k < 3; k++) {
         in->tex[k] = w[0] * a->tex[k] + w[1] * b->tex[k] + w[2] * c->tex[k];
-        in->n[k] = w[0] * a->normal[k] + w[1] * b->normal[k] +
-                   w[2] * c->normal[k];
+        in->n[k] =
+            w[0] * a->normal[k] + w[1] * b->normal[k] + w[2] * c->normal[k];
     }
     in->ao = w[0] * a->ao + w[1] * b->ao + w[2] * c->ao;
     in->shadow = w[0] * a->shadow + w[1] * b->shadow + w[2] * c->shadow;
@@ -391,8 +402,7 @@ static void resolve(const struct render *r, const struct shade_ctx *c,
         for (int x = 0; x < r->width; x++) {
             float rgb[3];
             pixel(r, c, x, y, rgb);
-            uint8_t *o =
-                out + 3 * ((size_t)y * (size_t)r->width + (size_t)x);
+            uint8_t *o = out + 3 * ((size_t)y * (size_t)r->width + (size_t)x);
             for (int k = 0; k < 3; k++) {
                 float g = s->grain > 0 ? (float)s->grain *
                                              grain_at(s->grain_seed, x, y, k)

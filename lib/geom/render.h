@@ -12,33 +12,39 @@
 enum render_hair {
     HAIR_SHAVED,
     HAIR_SHORT,
-    HAIR_SIDE,  /* parted, volume on top */
-    HAIR_LONG,  /* to the shoulders */
+    HAIR_SIDE, /* parted, volume on top */
+    HAIR_LONG, /* to the shoulders */
     HAIR_CURLY,
     HAIR_BOB,
     HAIR_KINDS
 };
 
-enum render_backdrop { BACK_PLAIN, BACK_STUDIO, BACK_BOKEH, BACK_ROOM,
-                       BACK_KINDS };
+enum render_backdrop {
+    BACK_PLAIN,
+    BACK_STUDIO,
+    BACK_BOKEH,
+    BACK_ROOM,
+    BACK_KINDS
+};
 
 /* What does not change from frame to frame of one person. Colours linear. */
 struct render_look {
     uint64_t seed; /* of noise: mottling, strands */
     float skin[3], lips[3], brow[3], hair[3], iris[3], cloth[3];
-    float blush, mottle, oil;   /* strengths, about 1 */
-    float stubble;              /* 0..1 */
+    float blush, mottle, oil; /* strengths, about 1 */
+    float stubble;            /* 0..1 */
     float brow_thick, brow_dark;
-    float lash;                 /* 0..1 */
-    float hairline;             /* mm, + higher */
-    float volume;               /* of the hair, about 1 */
-    float part_x;               /* where the hair parts, mm */
+    float lash;     /* 0..1 */
+    float hairline; /* mm, + higher */
+    float volume;   /* of the hair, about 1 */
+    float part_x;   /* where the hair parts, mm */
     enum render_hair style;
     int collar; /* 0 round, 1 V, 2 high */
 };
 
 struct render_light {
-    double yaw_deg, pitch_deg; /* where the key light comes from; + right, + up */
+    double yaw_deg,
+        pitch_deg; /* where the key light comes from; + right, + up */
     double key, fill, ambient;
     float tint[3]; /* of the key */
 };

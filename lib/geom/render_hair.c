@@ -8,15 +8,15 @@
 
 /* The lower edge of the hair by azimuth (rad): y in mm. */
 static const double edge_short[][2] = {
-    {0, -66},    {0.45, -63.5}, {0.75, -54}, {0.95, -38}, {1.12, -22},
-    {1.24, 2},   {1.36, 12},    {1.46, 4},   {1.56, -20}, {1.70, -29},
-    {1.95, -27}, {2.15, -2},    {2.35, 32},  {2.7, 56},   {3.15, 62}};
-static const double edge_long[][2] = {
-    {0, -63},    {0.45, -59}, {0.72, -47}, {0.92, -26}, {1.05, 5},
-    {1.12, 60},  {1.18, 135}, {1.30, 150}, {3.15, 150}};
-static const double edge_bob[][2] = {
-    {0, -62},   {0.45, -58}, {0.72, -44}, {0.90, -20}, {1.0, 10},
-    {1.08, 60}, {1.16, 84},  {1.30, 88},  {3.15, 76}};
+    {0, -76},    {0.40, -75}, {0.72, -66}, {0.93, -46}, {1.12, -25},
+    {1.24, 2},   {1.36, 12},  {1.46, 4},   {1.56, -20}, {1.70, -29},
+    {1.95, -27}, {2.15, -2},  {2.35, 32},  {2.7, 56},   {3.15, 62}};
+static const double edge_long[][2] = {{0, -75},    {0.42, -70}, {0.70, -56},
+                                      {0.92, -30}, {1.05, 5},   {1.12, 60},
+                                      {1.18, 135}, {1.30, 150}, {3.15, 150}};
+static const double edge_bob[][2] = {{0, -74},    {0.42, -68}, {0.70, -52},
+                                     {0.90, -24}, {1.0, 10},   {1.08, 60},
+                                     {1.16, 84},  {1.30, 88},  {3.15, 76}};
 
 float hair_inside(const struct render_look *k, float theta, float y)
 {
@@ -63,8 +63,7 @@ static double thickness(const struct render_look *k, double theta, double y,
     default: {
         double part = exp(-d * d) * (p[2] > -110 ? 1 : 0.2) * top;
         double low = y > 0 ? fmin(1, y / 80) : 0;
-        return vol * (12 + 3 * top + 9 * low) * (1 - 0.6 * part) +
-               2.5 * lump;
+        return vol * (12 + 3 * top + 9 * low) * (1 - 0.6 * part) + 2.5 * lump;
     }
     }
 }
@@ -139,8 +138,8 @@ void hair_build(struct render *r, const struct render_look *k)
     }
     for (int j = 0; j + 1 < HAIR_ROWS; j++)
         for (int i = 0; i < HG_COLS; i++) {
-            int a = 1 + j * HG_COLS + i, b = 1 + j * HG_COLS +
-                                             (i + 1) % HG_COLS;
+            int a = 1 + j * HG_COLS + i,
+                b = 1 + j * HG_COLS + (i + 1) % HG_COLS;
             int c = b + HG_COLS, d = a + HG_COLS;
             const float *l = r->hair_lift;
             if (l[a] > -1.5f || l[b] > -1.5f || l[c] > -1.5f || l[d] > -1.5f)
@@ -151,8 +150,8 @@ void hair_build(struct render *r, const struct render_look *k)
 
 void bust_build(struct render *r)
 {
-    static const double half[][2] = {{140, 40},  {160, 50}, {172, 57},
-                                     {186, 72},  {198, 98}, {212, 138},
+    static const double half[][2] = {{140, 40},  {160, 50},  {172, 57},
+                                     {186, 72},  {198, 98},  {212, 138},
                                      {228, 168}, {250, 186}, {340, 196}};
     static const double deep[][2] = {{140, 34}, {160, 44}, {172, 52}, {190, 66},
                                      {215, 82}, {240, 95}, {340, 108}};

@@ -30,17 +30,17 @@ enum material {
 #define ALL_TRIS (HEAD_MAX_TRIS + 2 * HAIR_VERTS + 2 * BUST_VERTS)
 
 struct render_vertex {
-    float tex[3];    /* rest position, mm: where procedural colour is looked up */
-    float normal[3]; /* camera axes, unit */
+    float tex[3]; /* rest position, mm: where procedural colour is looked up */
+    float normal[3];  /* camera axes, unit */
     float ao, shadow; /* 1 open, 0 hidden */
 };
 
 struct render {
     int width, height, samples;
     struct raster *raster, *shadow_map;
-    double (*mm)[3];  /* ALL_VERTS: model, mm */
-    float (*cam)[3];  /* ALL_VERTS: turned, head units, origin face mean */
-    float (*pix)[3];  /* ALL_VERTS: in the super-sampled picture */
+    double (*mm)[3]; /* ALL_VERTS: model, mm */
+    float (*cam)[3]; /* ALL_VERTS: turned, head units, origin face mean */
+    float (*pix)[3]; /* ALL_VERTS: in the super-sampled picture */
     struct render_vertex *v; /* ALL_VERTS */
     int32_t (*tri)[3];       /* ALL_TRIS */
     uint8_t *mat;
@@ -52,7 +52,7 @@ struct render {
     struct render_look look; /* that the hair was built for */
     bool look_ready;
     int n_tris_fixed;
-    float *hair_lift; /* HAIR_VERTS: mm above the skin */
+    float *hair_lift;     /* HAIR_VERTS: mm above the skin */
     double (*hair_mm)[3]; /* rest positions */
 };
 
@@ -84,8 +84,7 @@ void eye_albedo(const struct shade_ctx *c, const struct shade_in *in,
                 float rgb[3], float *gloss);
 void hair_albedo(const struct render_look *k, const float p[3], float rgb[3],
                  float *band);
-void cloth_albedo(const struct render_look *k, const float p[3],
-                  float rgb[3]);
+void cloth_albedo(const struct render_look *k, const float p[3], float rgb[3]);
 
 /* How far (mm, + inside) a place of the scalp lies within the hairline. */
 float hair_inside(const struct render_look *k, float theta, float y);

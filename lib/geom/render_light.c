@@ -57,8 +57,8 @@ bool shade_is_plain(const struct shade_in *in)
     if (in->tex[2] < -50 && y > -20)
         return true;
     return y > 88 || (a > 60 && y > 15) || (y < -36 && y > -48) ||
-           (a > 29 && y > 14) || (y > 14 && y < 36) || (a > 20 && y > 14 &&
-                                                        y < 60);
+           (a > 29 && y > 14) || (y > 14 && y < 36) ||
+           (a > 20 && y > 14 && y < 60);
 }
 
 static void base_colour(const struct shade_ctx *c, const struct shade_in *in,
@@ -104,8 +104,8 @@ static void base_colour(const struct shade_ctx *c, const struct shade_in *in,
             rgb[0] = 0.6f * k->skin[0];
             rgb[1] = 0.42f * k->skin[1];
             rgb[2] = 0.42f * k->skin[2];
-            if (in->tex[1] < (float)head_lid_y((double)fabsf(in->tex[0]), 0) +
-                                 1.0f)
+            if (in->tex[1] <
+                (float)head_lid_y((double)fabsf(in->tex[0]), 0) + 1.0f)
                 for (int i = 0; i < 3; i++)
                     rgb[i] *= 0.12f;
             *spec = 1;
@@ -160,8 +160,8 @@ void shade(const struct shade_ctx *c, const struct shade_in *in, float rgb[3])
         float d = fmaxf(0, (nl + w) / (1 + w));
         float shc = flesh && i == 0 ? sqrtf(sh) * 0.5f + 0.5f * sh : sh;
         float aoc = flesh ? powf(ao, sink[i]) : ao;
-        float lit = (float)l->key * l->tint[i] * d * shc *
-                    (0.35f + 0.65f * aoc);
+        float lit =
+            (float)l->key * l->tint[i] * d * shc * (0.35f + 0.65f * aoc);
         lit += (float)l->fill * nf * 0.77f * aoc;
         lit += (float)l->ambient * (0.55f + 0.45f * up) * aoc;
         rgb[i] = alb[i] * lit + shine * l->tint[i];
@@ -195,8 +195,7 @@ static void ao_pass(const struct head_base *b, const float (*nrm)[3],
     for (int i = 0; i < HEAD_VERTS; i++) {
         const double *p = b->v[i].p;
         double q[3] = {p[0], p[1] - 40, p[2] + 70};
-        pix[i][0] = (float)(AO_SIZE / 2.0 +
-                            s * (q[0] * u[0] + q[2] * u[2]));
+        pix[i][0] = (float)(AO_SIZE / 2.0 + s * (q[0] * u[0] + q[2] * u[2]));
         pix[i][1] = (float)(AO_SIZE / 2.0 +
                             s * (q[0] * v[0] + q[1] * v[1] + q[2] * v[2]));
         pix[i][2] = (float)(q[0] * d[0] + q[1] * d[1] + q[2] * d[2]);

@@ -10,15 +10,15 @@ static const uint8_t skins[][3] = {
     {238, 202, 182}, {236, 194, 168}, {224, 178, 151}, {205, 156, 126},
     {182, 131, 99},  {152, 105, 77},  {118, 76, 52},   {88, 57, 41}};
 static const uint8_t hairs[][3] = {
-    {22, 19, 18},   {34, 25, 20},   {52, 35, 25},    {78, 52, 34},
-    {112, 78, 48},  {165, 126, 78}, {132, 62, 30},   {126, 122, 118},
-    {190, 186, 180}};
-static const uint8_t irises[][3] = {{58, 36, 22},  {82, 52, 28},
-                                    {104, 84, 44}, {88, 104, 72},
+    {22, 19, 18},  {34, 25, 20},    {52, 35, 25},
+    {78, 52, 34},  {112, 78, 48},   {165, 126, 78},
+    {132, 62, 30}, {126, 122, 118}, {190, 186, 180}};
+static const uint8_t irises[][3] = {{58, 36, 22},   {82, 52, 28},
+                                    {104, 84, 44},  {88, 104, 72},
                                     {86, 116, 138}, {104, 122, 130}};
 static const uint8_t cloths[][3] = {
-    {38, 52, 84},   {120, 30, 36},  {210, 208, 202}, {44, 46, 50},
-    {52, 92, 74},   {148, 120, 86}, {96, 132, 172},  {170, 96, 116}};
+    {38, 52, 84}, {120, 30, 36},  {210, 208, 202}, {44, 46, 50},
+    {52, 92, 74}, {148, 120, 86}, {96, 132, 172},  {170, 96, 116}};
 
 static float linear(double v)
 {
@@ -26,8 +26,7 @@ static float linear(double v)
     return (float)(v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
 }
 
-static void pick(struct rng *r, const uint8_t c[3], double spread,
-                 float out[3])
+static void pick(struct rng *r, const uint8_t c[3], double spread, float out[3])
 {
     double g = rng_range(r, -spread, spread);
     for (int k = 0; k < 3; k++) {
@@ -36,8 +35,7 @@ static void pick(struct rng *r, const uint8_t c[3], double spread,
     }
 }
 
-static void skin_and_lips(struct rng *r, double tone,
-                          struct render_look *look)
+static void skin_and_lips(struct rng *r, double tone, struct render_look *look)
 {
     size_t i = (size_t)tone;
     double f = tone - (double)i;
@@ -72,8 +70,8 @@ void render_look_random(struct rng *r, struct render_look *look)
     look->brow_thick = (float)rng_range(r, 0.8, 1.25);
     look->brow_dark = (float)rng_range(r, 0.75, 1.0);
     look->lash = (float)rng_range(r, 0.6, 1.0);
-    look->hairline = (float)(rng_unit(r) < 0.25 ? rng_range(r, 4, 16)
-                                                : rng_range(r, -4, 4));
+    look->hairline =
+        (float)(rng_unit(r) < 0.25 ? rng_range(r, 4, 16) : rng_range(r, -4, 4));
     look->volume = (float)rng_range(r, 0.75, 1.25);
     look->part_x = (float)((rng_unit(r) < 0.5 ? -1 : 1) * rng_range(r, 4, 32));
     static const double share[HAIR_KINDS] = {0.06, 0.27, 0.25,

@@ -68,18 +68,17 @@ static void scale(float rgb[3], float r, float g, float b, float w)
 }
 
 /* Cover 0..1 of the brow's hair at |x| = a, y. */
-static float brow_cover(const struct render_look *k, float a, float y,
-                        float sx)
+static float brow_cover(const struct render_look *k, float a, float y, float sx)
 {
     if (a < 10 || a > 60 || y < -36 || y > -10)
         return 0;
     float u = (a - 13) / 43.5f; /* 0 at the nose .. 1 at the temple */
-    static const double line[][2] = {{8, -19.6}, {14, -20.6}, {25, -24.2},
+    static const double line[][2] = {{8, -19.6},  {14, -20.6}, {25, -24.2},
                                      {36.5, -26}, {47, -23.6}, {55.5, -17},
                                      {60, -13}};
     float mid = (float)head_table(line, 7, (double)a);
-    float half = k->brow_thick * (u < 0.12f ? 2.9f + 6 * u
-                                            : 3.7f - 2.7f * (u - 0.12f));
+    float half =
+        k->brow_thick * (u < 0.12f ? 2.9f + 6 * u : 3.7f - 2.7f * (u - 0.12f));
     half = fmaxf(half, 0.5f);
     /* Strokes leaning outwards, more upright near the nose. */
     float lean = 0.5f + 1.8f * u;
@@ -91,8 +90,8 @@ static float brow_cover(const struct render_look *k, float a, float y,
     return c * (0.78f + 0.22f * s);
 }
 
-static void lips_colour(const struct render_look *k, float a, float y,
-                        float z, float rgb[3], float *spec)
+static void lips_colour(const struct render_look *k, float a, float y, float z,
+                        float rgb[3], float *spec)
 {
     if (a > 30 || y < 57 || y > 86 || z < -25)
         return;
@@ -139,8 +138,7 @@ static void lids_colour(const struct render_look *k, float a, float y,
                   in * (0.25f + 0.55f * wing);
     scale(rgb, 0.42f, 0.32f, 0.32f, lower * k->lash);
     /* Crease, lid shade, thin red skin under the eye. */
-    scale(rgb, 0.70f, 0.58f, 0.56f,
-          0.75f * spot(d - 3.9f, 1.1f, a - 31, 15));
+    scale(rgb, 0.70f, 0.58f, 0.56f, 0.75f * spot(d - 3.9f, 1.1f, a - 31, 15));
     scale(rgb, 0.88f, 0.78f, 0.76f, spot(a - 30, 15, y + 6, 8));
     scale(rgb, 0.93f, 0.82f, 0.85f, 0.8f * spot(a - 27, 11, y - 9.5f, 4.5f));
     scale(rgb, 0.85f, 0.68f, 0.66f, spot(a - 17, 5, y - 2, 5));
@@ -155,8 +153,9 @@ static void nose_colour(float a, float y, float z, float rgb[3])
     hole = smooth_step(0.25f, 0.75f, hole);
     scale(rgb, 0.07f, 0.04f, 0.04f, hole);
     /* Crease behind the wing; shade under the tip. */
-    float c = spot(hypotf(a - 10.8f, (y - 40) * 0.95f) - 7.2f, 1.3f,
-                   a - 18, 5) * smooth_step(31, 37, y);
+    float c =
+        spot(hypotf(a - 10.8f, (y - 40) * 0.95f) - 7.2f, 1.3f, a - 18, 5) *
+        smooth_step(31, 37, y);
     scale(rgb, 0.66f, 0.54f, 0.52f, 0.8f * c);
     scale(rgb, 0.74f, 0.64f, 0.62f, spot(a, 12, y - 46.8f, 3.0f));
 }
@@ -168,8 +167,7 @@ static void beard(const struct render_look *k, const float p[3], float rgb[3])
     float line = 80 - 0.42f * a; /* upper edge on the cheek */
     float cover = smooth_step(line - 7, line + 9, y);
     cover = fmaxf(cover, spot(a, 25, y - 56.5f, 6));
-    cover = fmaxf(cover, 0.9f * smooth_step(60, 72, a) *
-                             smooth_step(2, 40, y));
+    cover = fmaxf(cover, 0.9f * smooth_step(60, 72, a) * smooth_step(2, 40, y));
     cover *= smooth_step(-80, -62, z) * smooth_step(135, 110, y);
     if (a < 30 && y > 57 && y < 86) {
         float lips = fmaxf((float)head_lip_upper_y((double)a) - y,
@@ -273,7 +271,7 @@ void hair_albedo(const struct render_look *k, const float p[3], float rgb[3],
         float wave = 0.35f * noise3(along / 30, across / 9, 0, seed + 5);
         s = 0.6f * noise3(across * 2.2f + wave, along / 26, 1, seed) +
             0.5f * noise3(across * 0.7f + wave, along / 40, 7, seed + 1) +
-            0.4f * noise3(across * 5.0f + wave, along / 14, 4, seed + 2);
+            0.35f * noise3(across * 3.6f + wave, along / 14, 4, seed + 2);
         *band = 0.75f + 0.5f * s;
     }
     for (int i = 0; i < 3; i++)
@@ -288,9 +286,10 @@ void cloth_albedo(const struct render_look *k, const float p[3], float rgb[3])
         rgb[i] = k->cloth[i] * (1 + 0.06f * w + 0.22f * fold);
     /* Neckline: skin above, a seam, cloth below. */
     float a = fabsf(p[0]), front = smooth_step(-95, -60, p[2]);
-    float edge = 146.0f + (k->collar == 2 ? -12.0f : 0.0f) + front *
-                 (k->collar == 1 ? fmaxf(0, 62 - 1.05f * a)
-                                 : k->collar == 0 ? 10 : 2);
+    float edge = 146.0f + (k->collar == 2 ? -12.0f : 0.0f) +
+                 front * (k->collar == 1   ? fmaxf(0, 62 - 1.05f * a)
+                          : k->collar == 0 ? 10
+                                           : 2);
     float skin[3], spec;
     const float q[3] = {p[0], 160, p[2]};
     skin_albedo(k, q, skin, &spec);

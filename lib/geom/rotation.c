@@ -37,8 +37,7 @@ void rotation_to_euler(const double m[9], double *rx_deg, double *ry_deg,
     }
 }
 
-void rotation_about_mean(const double m[9], const float *src, float *dst,
-                         int n)
+void rotation_about_mean(const double m[9], const float *src, float *dst, int n)
 {
     if (n <= 0)
         return;
@@ -54,7 +53,6 @@ void rotation_about_mean(const double m[9], const float *src, float *dst,
             d[k] = (double)src[3 * i + k] - c[k];
         for (int k = 0; k < 3; k++)
             dst[3 * i + k] = (float)(c[k] + m[3 * k] * d[0] +
-                                     m[3 * k + 1] * d[1] +
-                                     m[3 * k + 2] * d[2]);
+                                     m[3 * k + 1] * d[1] + m[3 * k + 2] * d[2]);
     }
 }

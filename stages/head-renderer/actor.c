@@ -7,8 +7,20 @@
 
 #define PI 3.14159265358979323846
 
-enum { JAW, SMILE, FROWN, PUCKER, BLINK_L, BLINK_R, BROW_UP, BROW_DOWN,
-       SQUINT, PRESS, LIP_UP, BROW_INNER };
+enum {
+    JAW,
+    SMILE,
+    FROWN,
+    PUCKER,
+    BLINK_L,
+    BLINK_R,
+    BROW_UP,
+    BROW_DOWN,
+    SQUINT,
+    PRESS,
+    LIP_UP,
+    BROW_INNER
+};
 
 static uint64_t mix_seed(uint64_t seed, uint64_t index, uint64_t salt)
 {
@@ -43,8 +55,7 @@ static void surroundings(struct actor *a, struct rng *r,
 }
 
 /* Where the face lies. Its 68 points are about 1.68 units high. */
-static void framing(struct actor *a, struct rng *r,
-                    const struct actor_range *g)
+static void framing(struct actor *a, struct rng *r, const struct actor_range *g)
 {
     double j = g->jitter;
     double unit = g->fill * g->height / 1.68;
@@ -151,16 +162,15 @@ void actor_at(const struct actor *a, const struct actor_range *g, double t,
     double jump = floor(t * 1.1 * a->rate[3] + a->phase[3]);
     struct rng r;
     rng_seed(&r, mix_seed(a->seed, (uint64_t)(int64_t)jump, 5));
-    out->gaze_rad[0] = rng_range(&r, -0.14, 0.14) -
-                       0.4 * out->pose_deg[1] * PI / 180;
-    out->gaze_rad[1] = rng_range(&r, -0.07, 0.08) +
-                       0.3 * out->pose_deg[0] * PI / 180;
+    out->gaze_rad[0] =
+        rng_range(&r, -0.14, 0.14) - 0.4 * out->pose_deg[1] * PI / 180;
+    out->gaze_rad[1] =
+        rng_range(&r, -0.07, 0.08) + 0.3 * out->pose_deg[0] * PI / 180;
     double *x = out->head.expression, lively = g->expression;
     double say = wave(a, 4, 0.35, t);
     double talk = say > -0.2 ? (say + 0.2) / 1.2 : 0;
     double beat = 0.5 - 0.5 * cos(2 * PI * 2.9 * a->rate[5] * t + a->phase[5]);
-    x[JAW] = lively * 0.55 * talk * beat *
-             (0.6 + 0.4 * wave(a, 6, 1.7, t));
+    x[JAW] = lively * 0.55 * talk * beat * (0.6 + 0.4 * wave(a, 6, 1.7, t));
     double round = wave(a, 7, 1.3, t), grin = wave(a, 8, 0.19, t);
     x[PUCKER] = round > 0 ? 0.5 * lively * talk * round : 0;
     x[SMILE] = grin > 0.1 ? 0.8 * lively * (grin - 0.1) : 0;

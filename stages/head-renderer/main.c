@@ -24,8 +24,7 @@ struct ctx {
 
 enum { MODE_PICTURE, MODE_CLIP };
 
-static enum err_code parse_size(const char *text, int *w, int *h,
-                                struct err *e)
+static enum err_code parse_size(const char *text, int *w, int *h, struct err *e)
 {
     const char *x = strchr(text, 'x');
     char left[16];
@@ -41,7 +40,8 @@ static enum err_code parse_size(const char *text, int *w, int *h,
     if (!ok)
         return err_set(e, ERR_ARG,
                        "size '%.40s' is not WIDTHxHEIGHT or one number, each "
-                       "16..8192", text);
+                       "16..8192",
+                       text);
     *w = (int)a;
     *h = (int)b;
     return OK;
