@@ -221,16 +221,17 @@ static int tape_run(int argc, char **argv)
 static const struct cli_verb verb_tape = {
     .name = "tape",
     .summary = "make, join, show and compare tapes (files of items)",
-    .help = "usage: facet tape make [-o OUT] NAME=VALUE... | --text FILE\n"
-            "       facet tape cat [-o OUT] [--skip N] [-n N] [TAPE]...\n"
-            "       facet tape show [--full] [--json] [-n N] [TAPE]\n"
-            "       facet tape diff [--tol X] [--ids] [--max N] A B\n"
-            "\n"
-            "A tape is a file, or a pipe, of items; `-` is standard input or\n"
-            "output. `facet tape make --help`, and so on, say more.\n"
-            "\n"
-            "  facet tape cat faces.tape | facet-stage --stdio --yaw 30 |\n"
-            "      facet tape diff --tol 1e-5 - turned.tape\n",
+    .help =
+        "usage: facet tape make [-o OUT] NAME=VALUE... | --text FILE\n"
+        "       facet tape cat [-o OUT] [--skip N] [-n N] [TAPE]...\n"
+        "       facet tape show [--full] [--json] [-n N] [TAPE]\n"
+        "       facet tape diff [--tol X] [--ids] [--max N] A B\n"
+        "\n"
+        "A tape is a file, or a pipe, of items; `-` is standard input or\n"
+        "output. `facet tape make --help`, and so on, say more.\n"
+        "\n"
+        "  facet tape cat faces.tape | stages/pose-rotator --stdio --yaw 30 |\n"
+        "      facet tape diff --tol 1e-5 - turned.tape\n",
     .run = tape_run,
 };
 CLI_VERB(verb_tape)

@@ -35,13 +35,20 @@ struct wire_caps {
 };
 extern const struct wire_caps wire_caps_default; /* 1 GiB, 16 MiB, 8 */
 
-/* Encode without copying tensors: parts 1.. hold references to them. */
+/* Encode without copying tensors: parts 1.. hold references to them, and must
+ * be released in the thread that has the item. On failure out->n is 0.
+ * ERR_DATA: a plain number that is not finite (a reader would refuse it);
+ * ERR_NOMEM: also for an item larger than wire_caps_default allows. */
 enum err_code wire_encode(const struct item *it, struct wire_msg *out,
                           struct err *e) MUST_USE;
-/* Decode an untrusted message. Takes over all parts of msg (msg->n is 0
- * afterwards, also on failure): tensors view the parts' memory. Accepts the
- * `data` form of msgpack-numpy too. Refuses: other versions, object arrays,
- * big-endian and complex types, Fortran order, sizes that do not match. */
+/* Decode an untrusted message; docs/wire.md has the format. Takes over all
+ * parts of msg (msg->n is 0 afterwards, also on failure): tensors view the
+ * parts' memory, which nobody else may hold, and are copied only where a part
+ * has no release or is not aligned. caps NULL: wire_caps_default. Accepts the
+ * `data` form and the scalars of msgpack-numpy too. ERR_DATA, ERR_UNSUPPORTED:
+ * other versions, object arrays, big-endian and complex types, Fortran order,
+ * sizes that do not match, a frame used twice or not at all, lists, maps and
+ * bytes as values, numbers that are not finite. ERR_NOMEM. */
 enum err_code wire_decode(struct wire_msg *msg, const struct wire_caps *caps,
                           struct item **out, struct err *e) MUST_USE;
 void wire_msg_free(struct wire_msg *msg);
