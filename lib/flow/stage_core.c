@@ -2,6 +2,7 @@
  * and ids checked, failures and retries, one transform call at a time. */
 #include "lib/flow/stage_run.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -231,6 +232,9 @@ static enum err_code emit_checked(struct stage *s, struct work *w, size_t port,
         if (text_starts(it->fields[i].name, STAGE_RESERVED))
             rc = err_set(e, ERR_ARG, "field '%s': names in '%s' are reserved",
                          it->fields[i].name, STAGE_RESERVED);
+        else if (it->fields[i].type == VAL_F64 && !isfinite(it->fields[i].v.f))
+            rc = err_set(e, ERR_DATA, "field '%s' is not a finite number",
+                         it->fields[i].name); /* the wire would refuse it */
     if (rc) {
         item_free(&it);
         return rc;
