@@ -241,6 +241,7 @@ enum err_code surface_new(const float (*points)[3], const float *score,
             mem_free(s);
             return err_set(e, ERR_DATA, "surface: point %d is not finite", i);
         }
+    memcpy(s->points, points, sizeof s->points);
     rc = fit_head(&points[0][0], 3, score, &params, &s->pose, NULL, e);
     if (rc == OK)
         rc = head_mesh_new(&params, &s->mesh, e);

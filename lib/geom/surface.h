@@ -13,6 +13,7 @@ struct surface {
     float (*xyz)[3];        /* its vertices in picture pixels; z in pixels,
                                towards the viewer, same origin as the points' */
     float (*normal)[3];     /* unit normals of xyz, outwards */
+    float points[LANDMARKS][3]; /* as given */
     struct fit_pose pose;
     double unit_px; /* the head's unit (outer-eye distance) in pixels */
 };

@@ -7,13 +7,14 @@
 
 #include "lib/base/mem.h"
 #include "lib/geom/raster.h"
+#include "lib/geom/rotation.h"
 
 /* The z-buffer for visibility: pixels a head unit. */
 #define BUFFER_UNIT 40.0
 #define BUFFER_MAX 512
 /* A vertex this far behind the buffer (head units) is hidden. */
 static const double hidden_by = 0.05;
-#define ALPHA_ROUNDS 6
+#define ALPHA_ROUNDS 4
 #define GAIN_ROUNDS 80
 static const float max_log_gain = 0.5f;
 
@@ -22,6 +23,62 @@ static float smoothstep(float lo, float hi, float x)
     float t = fminf(fmaxf((x - lo) / (hi - lo), 0.0f), 1.0f);
 
     return t * t * (3.0f - 2.0f * t);
+}
+
+/* How far (px) a place lies inside the jaw's outline on the far side of a
+ * turned head; a large number where the outline does not reach. The points
+ * run from the ear (0 or 16) to the chin (8). */
+static double inside_outline(const struct surface *s, bool right,
+                             const float p[3])
+{
+    double best = 1e18, inside = 1e9;
+
+    for (int k = 0; k < 8; k++) {
+        const float *a = s->points[right ? 16 - k : k];
+        const float *b = s->points[right ? 15 - k : k + 1];
+        double dx = (double)b[0] - (double)a[0];
+        double dy = (double)b[1] - (double)a[1];
+        double px = (double)p[0] - (double)a[0];
+        double py = (double)p[1] - (double)a[1];
+        double len2 = fmax(dx * dx + dy * dy, 1e-9);
+        double t = (px * dx + py * dy) / len2;
+
+        if ((k == 0 && t < 0.0) || (k == 7 && t > 1.0)) {
+            /* beyond an end: this segment says nothing there */
+            double ex = t < 0.0 ? px : px - dx, ey = t < 0.0 ? py : py - dy;
+
+            if (ex * ex + ey * ey < best) {
+                best = ex * ex + ey * ey;
+                inside = 1e9;
+            }
+            continue;
+        }
+        t = fmin(fmax(t, 0.0), 1.0);
+        double ex = px - t * dx, ey = py - t * dy;
+        double cross = (dx * py - dy * px) / sqrt(len2);
+
+        if (ex * ex + ey * ey < best) {
+            best = ex * ex + ey * ey;
+            inside = (cross < 0.0) != right ? sqrt(best) : -sqrt(best);
+        }
+    }
+    return inside;
+}
+
+/* What lies outside the visible jaw is not the head, whatever the surface
+ * says. */
+static void hide_outside(const struct surface *s, float *seen)
+{
+    double rx, ry, rz;
+
+    rotation_to_euler(s->pose.r, &rx, &ry, &rz);
+    if (fabs(ry) < 8.0)
+        return;
+    for (int v = 0; v < s->mesh->n_vertices; v++)
+        if (seen[v] > 0.0f)
+            seen[v] *= smoothstep(
+                0.02f, 0.12f,
+                (float)(inside_outline(s, ry > 0.0, s->xyz[v]) / s->unit_px));
 }
 
 /* Visibility 0..1 of every vertex in the source view. */
@@ -66,6 +123,7 @@ static enum err_code see(const struct surface *s, const struct pyramid *p,
         if (front > (double)s->xyz[v][2] + hidden_by * s->unit_px)
             seen[v] = 0.0f;
     }
+    hide_outside(s, seen);
     raster_free(&r);
     return OK;
 }
@@ -265,7 +323,7 @@ void mirror_weights(const struct mirror *m, const struct surface *s,
 
         weight[v] = 0.0f;
         if (m->alpha[v] > 0.0f && now > 0.0f)
-            weight[v] = m->alpha[v] * smoothstep(1.1f, 1.9f, now / before) *
+            weight[v] = m->alpha[v] * smoothstep(1.02f, 1.4f, now / before) *
                         smoothstep(0.02f, 0.25f, now);
     }
 }
