@@ -49,7 +49,9 @@ static const struct {
     {"tape", "name: tape\nkind: source\nout: \"key str, ...\"\n"},
     {"store", "name: store\nkind: sink\nin: \"frame u8[H,W,3], name str\"\n"
               "params: [{name: root, type: path, default: out}]\n"},
-    {"trash", "name: trash\nkind: sink\nin: \"error_text str\"\n"},
+    {"trash", "name: trash\nkind: sink\nin: \"error_text str\"\n"
+              "params:\n  - {name: at, type: floats, default: \"\"}\n  - "
+              "{name: all, type: bool, default: no}\n"},
     {"any", "name: any\nkind: sink\nin: \"split str\"\n"},
     {"garbage", "name: garbage\nkind: transfrom\nin: \"a str\"\n"},
     {"exits", NULL},
@@ -117,7 +119,8 @@ static enum err_code load(const char *yaml, const char *const *sets,
     "    threads: 2\n"                                                         \
     "    retries: 1\n"                                                         \
     "  store: {run: s/store, from: [fr], with: {root: \"${both}\"}}\n"         \
-    "  bad: {run: \"sh s/trash 'a b'\", from: [cat.failed, fr.failed]}\n"
+    "  bad: {run: \"sh s/trash 'a b'\", from: [cat.failed, fr.failed], with: " \
+    "{at: \"0.1:3,7.25\", all: on}}\n"
 
 static void good(void **state)
 {
@@ -155,6 +158,9 @@ static void good(void **state)
     assert_string_equal(p->stages[3].argv[0], "sh");
     assert_string_equal(p->stages[3].argv[2], "a b");
     assert_null(p->stages[3].argv[3]);
+    /* programs in other languages get plain values */
+    assert_string_equal(p->stages[3].params[0].value, "0.1,1.1,2.1,7.25");
+    assert_string_equal(p->stages[3].params[1].value, "true");
     assert_int_equal(p->n_edges, 4);
     assert_int_equal(p->edges[1].from, 1);
     assert_int_equal(p->edges[1].to, 2);
@@ -192,11 +198,9 @@ static const struct broken {
     {HEAD "  cat: {run: clips}\n", NULL,
      "p.yaml:4:3: error: key 'cat' occurs twice (first in line 3)\n"},
     {HEAD FR "  st: {run: store, form: fr}\n", NULL,
-     "p.yaml:5:20: error: unknown key 'form' in a stage (did you mean "
-     "'from'?)\n"
      "p.yaml:5:3: error: stage 'st' is a sink: it needs a 'from'\n"
-     "p.yaml:4:7: warning: nothing takes output 'out' of stage 'fr': its "
-     "items are dropped\n"},
+     "p.yaml:5:20: error: unknown key 'form' in a stage (did you mean "
+     "'from'?)\n"},
     {HEAD "  fr: {run: farmes, from: cat}\n" STORE, NULL,
      "p.yaml:4:13: error: run: no stage 'farmes' (did you mean 'frames'?)\n"},
     {HEAD "  fr: {run: s/none, from: cat}\n" STORE, NULL,
@@ -220,43 +224,27 @@ static const struct broken {
     {HEAD "  fr: 5\n" STORE, NULL,
      "p.yaml:4:7: error: stage 'fr' must be a map, not a text\n"},
     {HEAD "  fr: {run: frames, from: cta}\n" STORE, NULL,
-     "p.yaml:4:27: error: no stage 'cta' (did you mean 'cat'?)\n"
-     "p.yaml:3:8: warning: nothing takes output 'out' of stage 'cat': its "
-     "items are dropped\n"},
+     "p.yaml:4:27: error: no stage 'cta' (did you mean 'cat'?)\n"},
     {HEAD "  fr: {run: frames, from: cat.outt}\n" STORE, NULL,
      "p.yaml:4:27: error: stage 'cat' has no output port 'outt' (did you mean "
-     "'out'?) (it has out)\n"
-     "p.yaml:3:8: warning: nothing takes output 'out' of stage 'cat': its "
-     "items are dropped\n"},
+     "'out'?) (it has out)\n"},
     {HEAD FR STORE "  x: {run: frames, from: [cat, st]}\n", NULL,
-     "p.yaml:6:32: error: stage 'st' is a sink: nothing comes out of it\n"
-     "p.yaml:6:6: warning: nothing takes output 'out' of stage 'x': its items "
-     "are dropped\n"},
+     "p.yaml:6:32: error: stage 'st' is a sink: nothing comes out of it\n"},
     {HEAD "  fr: {run: frames, from: [cat, cat.out]}\n" STORE, NULL,
      "p.yaml:4:33: error: 'cat.out' feeds 'fr.in' twice\n"},
     {HEAD "  fr: {run: frames, from: {inn: cat}}\n" STORE, NULL,
      "p.yaml:4:28: error: stage 'fr' has no input port 'inn' (did you mean "
-     "'in'?) (it has in)\n"
-     "p.yaml:3:8: warning: nothing takes output 'out' of stage 'cat': its "
-     "items are dropped\n"},
+     "'in'?) (it has in)\n"},
     {HEAD FR "  j: {run: joiner, from: fr}\n" STORE, NULL,
      "p.yaml:5:26: error: stage 'j' has several input ports (a, b): 'from' "
-     "must be a map from port to origin\n"
-     "p.yaml:5:6: warning: nothing takes output 'out' of stage 'j': its items "
-     "are dropped\n"},
+     "must be a map from port to origin\n"},
     {HEAD FR "  j: {run: joiner, from: {a: cat}}\n" STORE, NULL,
-     "p.yaml:5:26: error: input port 'b' of stage 'j' is not fed\n"
-     "p.yaml:5:6: warning: nothing takes output 'out' of stage 'j': its items "
-     "are dropped\n"},
+     "p.yaml:5:26: error: input port 'b' of stage 'j' is not fed\n"},
     {HEAD "  sp: {run: splitter, from: cat}\n"
           "  fr: {run: frames, from: sp}\n" STORE,
      NULL,
      "p.yaml:5:27: error: stage 'sp' has several output ports: say which of "
-     "left, right, as in 'sp.left'\n"
-     "p.yaml:4:7: warning: nothing takes output 'left' of stage 'sp': its "
-     "items are dropped\n"
-     "p.yaml:4:7: warning: nothing takes output 'right' of stage 'sp': its "
-     "items are dropped\n"},
+     "left, right, as in 'sp.left'\n"},
     {"version: 1\nstages:\n  cat: {run: clips, from: st, with: {root: v}}\n" FR
          STORE,
      NULL, "p.yaml:3:27: error: stage 'cat' is a source: it takes no 'from'\n"},
@@ -266,13 +254,11 @@ static const struct broken {
              "  st: {run: store, from: c}\n",
      NULL, "p.yaml:6:26: error: a cycle: a -> b -> c -> a\n"},
     {HEAD "  a: {run: frames, from: a}\n  st: {run: store, from: a}\n", NULL,
-     "p.yaml:4:26: error: a cycle: a -> a\n"
-     "p.yaml:3:8: warning: nothing takes output 'out' of stage 'cat': its "
-     "items are dropped\n"},
+     "p.yaml:4:26: error: a cycle: a -> a\n"},
     {HEAD FR, NULL,
-     "p.yaml:4:7: warning: nothing takes output 'out' of stage 'fr': its "
-     "items are dropped\n"
-     "p.yaml:3:3: error: no sink: nothing keeps what this pipeline makes\n"},
+     "p.yaml:3:3: error: no sink: nothing keeps what this pipeline makes\n"
+     "p.yaml:4:7: warning: nothing takes output 'out' of stage 'fr': its items "
+     "are dropped\n"},
     /* parameters */
     {"version: 1\nstages:\n  cat: {run: clips}\n" FR STORE, NULL,
      "p.yaml:3:3: error: stage 'cat' needs the parameter 'root'\n"},

@@ -10,16 +10,44 @@
 #include "lib/base/text.h"
 #include "lib/flow/pipeline_load.h"
 
-static void report(struct pipe_load *l, const char *where, const char *kind,
-                   const char *fmt, va_list ap)
+/* Note a line for the report, after those of the same place. */
+static void note(struct pipe_load *l, int line, int column, const char *where,
+                 const char *kind, const char *fmt, va_list ap)
 {
     char text[1200];
-    struct err e;
-    if (l->errors + l->warnings > PIPE_MAX_PROBLEMS)
+    size_t at = l->n_problems;
+    if (at == PIPE_MAX_PROBLEMS || l->rc)
         return;
     (void)vsnprintf(text, sizeof text, fmt, ap);
-    if (buf_printf(l->report, &e, "%s: %s: %s\n", where, kind, text))
+    struct pipe_problem new = {line, column,
+                               mem_printf("%s: %s: %s\n", where, kind, text)};
+    struct pipe_problem *p =
+        mem_resize(l->problems, at + 1, sizeof *l->problems);
+    if (p)
+        l->problems = p;
+    if (!p || !new.text) {
+        mem_free(new.text);
         pipe_no_memory(l);
+        return;
+    }
+    for (; at && (p[at - 1].line > line ||
+                  (p[at - 1].line == line && p[at - 1].column > column));
+         at--)
+        p[at] = p[at - 1];
+    p[at] = new;
+    l->n_problems++;
+}
+
+/* All notes into the report; they are freed. */
+static void write_report(struct pipe_load *l)
+{
+    for (size_t i = 0; i < l->n_problems; i++) {
+        struct err e;
+        if (buf_puts(l->report, l->problems[i].text, &e) != OK)
+            pipe_no_memory(l);
+        mem_free(l->problems[i].text);
+    }
+    mem_free(l->problems);
 }
 
 static void report_at(struct pipe_load *l, int line, int column,
@@ -31,7 +59,7 @@ static void report_at(struct pipe_load *l, int line, int column,
                        column);
     else
         (void)snprintf(where, sizeof where, "%s", l->p->path);
-    report(l, where, kind, fmt, ap);
+    note(l, line, column, where, kind, fmt, ap);
 }
 
 void pipe_no_memory(struct pipe_load *l)
@@ -77,7 +105,7 @@ void pipe_error_set(struct pipe_load *l, const char *set, const char *fmt, ...)
     l->errors++;
     (void)snprintf(where, sizeof where, "--set %.250s", set);
     va_start(ap, fmt);
-    report(l, where, "error", fmt, ap);
+    note(l, 0, 0, where, "error", fmt, ap);
     va_end(ap);
 }
 
@@ -242,6 +270,7 @@ enum err_code pipeline_load(const char *path, const struct pipe_options *o,
         pipe_no_memory(&l);
     else
         all_steps(&l);
+    write_report(&l);
     rc = l.rc;
     if (!rc && l.errors)
         rc = err_set(e, ERR_DATA, "%s has %zu error%s", path, l.errors,

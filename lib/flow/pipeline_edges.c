@@ -269,14 +269,14 @@ static void check_cycles(struct pipe_load *l)
 /* Outputs that go nowhere, and a pipeline that keeps nothing. */
 static void check_ends(struct pipe_load *l)
 {
-    bool sink = false;
+    bool sink = false, errors = l->errors > 0; /* these may be why */
     for (size_t s = 0; s < l->p->n_stages; s++)
         if (!l->p->stages[s].info)
             return; /* who knows */
     for (size_t s = 0; s < l->p->n_stages; s++) {
         const struct pipe_stage *st = &l->p->stages[s];
         sink = sink || st->info->n_out == 0;
-        for (size_t k = 0; k < st->info->n_out; k++) {
+        for (size_t k = 0; k < st->info->n_out && !errors; k++) {
             bool used = false;
             for (size_t i = 0; i < l->p->n_edges && !used; i++)
                 used = l->p->edges[i].from == s &&

@@ -17,6 +17,11 @@
 #define PIPE_MAX_TEXT ((size_t)16 << 20) /* of all texts after ${var} */
 #define PIPE_MAX_PROBLEMS 100            /* reported; more are only counted */
 
+struct pipe_problem {
+    int line, column; /* 0: no place in the file */
+    char *text;       /* the whole line; owned */
+};
+
 struct pipe_load {
     const struct pipe_options *o;
     struct pipeline *p; /* being filled */
@@ -24,6 +29,8 @@ struct pipe_load {
     struct err *e;
     enum err_code rc; /* ERR_NOMEM once memory has run out, else OK */
     size_t errors, warnings;
+    struct pipe_problem *problems; /* sorted by place */
+    size_t n_problems;
     size_t text_bytes; /* so far, against PIPE_MAX_TEXT */
     struct yaml_node *root;
     const struct yaml_node **node; /* of each stage: its map */

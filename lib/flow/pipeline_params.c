@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/flow/params.h"
 #include "lib/flow/pipeline_load.h"
 
@@ -25,8 +26,37 @@ static char *hint_param(const struct stage_info *info, const char *word,
     return pipe_hint(word, names, n, out);
 }
 
-/* Does value fit the parameter? The reason is in e if not. */
-static enum err_code check_value(const struct info_param *in, const char *value,
+/* A value as a program in another language reads it without our rules:
+ * true or false, and lists without ranges. */
+static enum err_code plain_value(const struct param_value *v, char **out,
+                                 struct err *e)
+{
+    struct buf b;
+    enum err_code rc = OK;
+    buf_init(&b, (size_t)4 << 20);
+    if (v->type == PARAM_BOOL)
+        rc = buf_puts(&b, v->b ? "true" : "false", e);
+    for (size_t i = 0; i < v->floats.n && !rc; i++) {
+        char text[40];
+        double back = 0;
+        for (int digits = 6; digits <= 17; digits++) {
+            (void)snprintf(text, sizeof text, "%.*g", digits, v->floats.v[i]);
+            if (text_to_f64(text, &back) &&
+                memcmp(&back, &v->floats.v[i], sizeof back) == 0)
+                break;
+        }
+        rc = buf_printf(&b, e, i ? ",%s" : "%s", text);
+    }
+    if (!rc && !(*out = mem_strdup(buf_str(&b))))
+        rc = err_set(e, ERR_NOMEM, "no memory for a value");
+    buf_free(&b);
+    return rc;
+}
+
+/* Does *value fit the parameter? The reason is in e if not. For a stage that
+ * is not ours, *value (new memory) becomes the plain form. */
+static enum err_code check_value(const struct pipe_stage *s,
+                                 const struct info_param *in, char **value,
                                  struct err *e)
 {
     struct param_value v;
@@ -36,9 +66,18 @@ static enum err_code check_value(const struct info_param *in, const char *value,
                                .choices = in->choices};
     if (!param_type_from_name(in->type, &rule.type))
         return err_set(e, ERR_ARG, "no parameter type '%s'", in->type);
-    enum err_code rc = param_parse(&rule, value, &v, e);
-    if (!rc)
-        param_value_free(&v);
+    enum err_code rc = param_parse(&rule, *value, &v, e);
+    if (rc)
+        return rc;
+    if (!s->ours && (v.type == PARAM_BOOL || v.type == PARAM_FLOATS)) {
+        char *plain = NULL;
+        rc = plain_value(&v, &plain, e);
+        if (!rc) {
+            mem_free(*value);
+            *value = plain;
+        }
+    }
+    param_value_free(&v);
     return rc;
 }
 
@@ -100,7 +139,7 @@ static void read_with(struct pipe_load *l, struct pipe_stage *s,
             mem_free(text);
             continue;
         }
-        enum err_code rc = check_value(in, text, &e);
+        enum err_code rc = check_value(s, in, &text, &e);
         if (rc == ERR_NOMEM)
             pipe_no_memory(l);
         else if (rc)
@@ -120,16 +159,18 @@ static void read_sets(struct pipe_load *l, struct pipe_stage *s, bool *given)
         if (!set)
             continue;
         given[i] = true;
-        const char *value = strchr(set, '=') + 1;
-        enum err_code rc = check_value(in, value, &e);
-        char *copy = mem_strdup(value);
-        if (rc == ERR_NOMEM || !copy)
+        char *value = mem_strdup(strchr(set, '=') + 1);
+        if (!value) {
+            pipe_no_memory(l);
+            return;
+        }
+        enum err_code rc = check_value(s, in, &value, &e);
+        if (rc == ERR_NOMEM)
             pipe_no_memory(l);
         else if (rc)
             pipe_error_set(l, set, "stage '%s', parameter '%s': %s", s->name,
                            in->name, e.text);
-        if (copy)
-            put_param(l, s, in->name, copy, 0, 0);
+        put_param(l, s, in->name, value, 0, 0);
     }
 }
 

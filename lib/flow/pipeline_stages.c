@@ -133,6 +133,8 @@ static void split_words(struct pipe_load *l, struct pipe_stage *s,
     s->argv = mem_calloc(MAX_WORDS + 1, sizeof *s->argv);
     while (s->argv && rest[strspn(rest, " \t\n")]) {
         char *word = next_word(&rest, &ok, &b);
+        if (!word && ok)
+            pipe_no_memory(l);
         if (!word)
             break;
         if (s->argc == MAX_WORDS) {
@@ -145,9 +147,9 @@ static void split_words(struct pipe_load *l, struct pipe_stage *s,
     }
     if (!ok)
         pipe_error(l, at, "run: a quote is not closed");
-    else if (!s->argv || rest[strspn(rest, " \t\n")])
+    else if (!s->argv)
         pipe_no_memory(l);
-    else if (!s->argc)
+    else if (!s->argc && !l->rc)
         pipe_error(l, at, "run: no command");
     buf_free(&b);
 }
