@@ -222,12 +222,14 @@ int tape_make_run(int argc, char **argv)
                                           "--kind", "--repeat", NULL};
     struct maker m = {.out = "-", .repeat = 1};
     struct err e = {0};
-    int i = 1, missing = 0;
+    int missing = 0, n = 0;
     const char *v;
-    for (; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++) {
+    for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
-        if ((v = cli_value(argc, argv, &i, "-o", &missing)) ||
-            (v = cli_value(argc, argv, &i, "--out", &missing)))
+        if (option[0] != '-' || strcmp(option, "--") == 0)
+            argv[n++] = argv[i]; /* the fields, to the front */
+        else if ((v = cli_value(argc, argv, &i, "-o", &missing)) ||
+                 (v = cli_value(argc, argv, &i, "--out", &missing)))
             m.out = v;
         else if ((v = cli_value(argc, argv, &i, "--text", &missing)))
             m.text = v;
@@ -243,15 +245,17 @@ int tape_make_run(int argc, char **argv)
         if (missing)
             return cli_usage("tape", "%s needs a value", option);
     }
-    if (i < argc && strcmp(argv[i], "--") == 0)
-        i++; /* the end of the options */
+    if (n && strcmp(argv[0], "--") == 0) { /* nothing before it */
+        argv++;
+        n--;
+    }
     if (m.kind && (!*m.kind || strlen(m.kind) > 15))
         return cli_usage("tape", "--kind takes a word of 1 to 15 letters");
-    if (m.text && i < argc)
+    if (m.text && n)
         return cli_usage("tape", "fields and --text exclude each other");
-    if (!m.text && i == argc)
+    if (!m.text && n == 0)
         return cli_usage("tape", "make needs NAME=VALUE or --text");
-    enum err_code code = make(&m, argv + i, argc - i, &e);
+    enum err_code code = make(&m, argv, n, &e);
     if (code)
         return cli_fail("tape", &e, code == ERR_ARG ? CLI_USAGE : CLI_BROKEN);
     return CLI_OK;

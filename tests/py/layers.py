@@ -116,8 +116,8 @@ class Checker:
         for nr, text in enumerate(code.split("\n"), 1):
             self.calls(path, nr, text)
         if path.endswith(".h") and not re.search(
-                r"#ifndef (FACET_\w+_H)\n#define \1\n", raw):
-            self.say(path, 1, "no include guard FACET_..._H")
+                r"#ifndef (\w+_H)\n#define \1\n", raw):
+            self.say(path, 1, "no include guard")
 
 
 def main():
