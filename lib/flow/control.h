@@ -7,7 +7,7 @@
  *                                          start  replicas retries dead up down
  *   ready  (opened)
  *                                          go
- *   stats  counters, about twice a second
+ *   stats  counters, a few times a second
  *   report text (a result line)
  *   fatal  code text (it ends with 3)
  *                                          stop

@@ -84,19 +84,21 @@ static void rate_text(double r, char *out, size_t n)
 
 char *progress_line(const struct progress *p, char *out, size_t n)
 {
-    char rate[32], left[32], more[64] = "", bad[48] = "";
+    char number[32], rate[40] = "", left[32], more[64] = "", bad[48] = "";
     double s = progress_left_s(p);
-    rate_text(progress_rate(p), rate, sizeof rate);
+    rate_text(progress_rate(p), number, sizeof number);
+    if (progress_rate(p) > 0)
+        snprintf(rate, sizeof rate, "  %s", number);
     if (s >= 0)
         snprintf(more, sizeof more, "  %s left",
                  progress_time(s, left, sizeof left));
     if (p->failed)
         snprintf(bad, sizeof bad, "  %" PRId64 " failed", p->failed);
     if (p->total >= 0)
-        snprintf(out, n, "%" PRId64 "/%" PRId64 "  %d %%  %s%s%s", p->done,
+        snprintf(out, n, "%" PRId64 "/%" PRId64 "  %d %%%s%s%s", p->done,
                  p->total, percent(p), rate, more, bad);
     else
-        snprintf(out, n, "%" PRId64 " done  %s%s", p->done, rate, bad);
+        snprintf(out, n, "%" PRId64 " done%s%s", p->done, rate, bad);
     return out;
 }
 

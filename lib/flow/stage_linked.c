@@ -19,7 +19,7 @@
 #include "lib/flow/stage_run.h"
 
 #define MS ((int64_t)1000000)
-#define STATS_EVERY (500 * MS)
+#define STATS_EVERY (250 * MS)
 #define FLUSH_EVERY (20 * MS)
 #define LOOK_EVERY (10 * MS)   /* stage_stopping asks the runner so often */
 #define START_WITHIN_MS 600000 /* the runner answers, or kills us before */

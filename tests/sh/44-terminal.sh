@@ -1,0 +1,51 @@
+# On a terminal: one line with a bar, done/total, rate, time left and failures,
+# removed at the end; ^C typed there stops the run.
+set -eu
+facet=$PWD/$BUILD/facet
+export FACET_STAGES="$PWD/$BUILD/tests/stages"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cat > "$dir/p.yaml" <<Y
+version: 1
+vars: {n: 250}
+dead: $dir/dead
+stages:
+  src: {run: t-count, with: {n: "\${n}"}}
+  work: {run: t-work, from: src, with: {fail-every: 10, sleep-ms: 5}}
+  sink: {run: t-collect, from: work, with: {file: $dir/lines}}
+Y
+cat > "$dir/drive.py" <<'P'
+import fcntl, os, pty, re, struct, sys, termios
+def run(interrupt, *argv):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execv(argv[0], argv)
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    out = b""
+    while True:
+        try:
+            b = os.read(fd, 65536)
+        except OSError:
+            break
+        if not b:
+            break
+        out += b
+        if interrupt and b"[" in out and b"/s" in out:
+            os.write(fd, b"\x03")
+            interrupt = False
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.decode()
+facet, pipeline = sys.argv[1:]
+status, out = run(False, facet, "run", pipeline)
+bars = re.findall(r"\[=*>? *\] \d+/250  \d+ %  [\d.]+/s  \d+:\d\d left[^\r\n\x1b]*", out)
+assert status == 1, (status, out)
+assert len(bars) >= 3, out
+assert any("failed" in b for b in bars), bars
+assert all(len(b) < 100 for b in bars), bars
+assert out.rstrip().splitlines()[-1].endswith("dead"), out
+assert "\x1b" not in out[out.rindex("stage "):], "the bar stays"
+status, out = run(True, facet, "run", pipeline, "--set", "n=1000000")
+assert status == 130, (status, out)
+assert "stopping (interrupted)" in out, out
+P
+timeout 60 "$PYTHON" "$dir/drive.py" "$facet" "$dir/p.yaml"
