@@ -81,6 +81,17 @@ enum err_code video_error(struct err *e, enum err_code code, int averror,
     return code;
 }
 
+#ifdef __SANITIZE_THREAD__
+/* The distribution's FFmpeg is not built for the thread sanitizer, which then
+ * cannot see its atomic counters and takes its decoder threads for races. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libavcodec\nrace:libavutil\nrace:libavformat\n"
+           "race:libx264\n";
+}
+#endif
+
 static int read_packet(void *arg, uint8_t *to, int n)
 {
     struct video_input *in = arg;

@@ -69,7 +69,12 @@ def compare(tool, path, every, threads):
     data = p.stdout.read()
     lines = log.read().decode().splitlines()
     if p.wait() != 0:
-        return "refused", lines[-1] if lines else "no reason given", 0
+        size = 0
+        if stream is not None:  # must be empty-handed too
+            ref = ffmpeg(path, stream)
+            size = len(ref.communicate()[0])
+        why = lines[-1] if lines else "no reason given"
+        return ("refused" if size == 0 and lines else "COUNT"), why, 0
     last = lines[-1].split(" note ")
     n = int(last[0].split()[1])
     at = 0
