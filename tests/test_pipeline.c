@@ -293,6 +293,9 @@ static const struct broken {
      NULL, "p.yaml:4:46: error: '${' without '}' (write '$${' for '${')\n"},
     {HEAD FR STORE "vars:\n  videos:\n", NULL,
      "p.yaml:7:3: error: variable 'videos' must be set: --set videos=...\n"},
+    {HEAD FR STORE "vars:\n  videos: {help: a folder}\n", NULL,
+     "p.yaml:7:3: error: variable 'videos' must be set: --set videos=... (a "
+     "folder)\n"},
     {HEAD FR STORE "vars: {a: \"${b}\", b: 1}\n", NULL,
      "p.yaml:6:11: error: no variable 'b'\n"},
     {HEAD FR STORE "vars: {A: 1, b: {defualt: 1}}\n", "b=2",
@@ -424,6 +427,15 @@ static void descriptions(void **state)
         {"name: a\nkind: sink\nin: \"x str\"\nparams:\n  - {name: p, type: "
          "int, default: 3, min: 1}\n",
          NULL},
+        {"name: a\nkind: sink\nin:\n  - name: in\n    fields: [{name: x, type: "
+         "\"u8[H,W]\"}, {name: y, type: str, optional: yes}]\n",
+         NULL},
+        {"name: a\nkind: sink\nin: [{name: in, fields: [{name: x, tpye: "
+         "str}]}]\n",
+         "a:3:36: error: unknown key 'tpye' in a field (did you mean 'type'?)"},
+        {"name: a\nkind: sink\nin: [{name: in, fields: {x: str}}]\n",
+         "a:3:25: error: 'fields' must be a text such as \"name str\", or a "
+         "list of maps"},
         {"kind: sink\nin: \"\"\n", "a:1:1: error: no 'name'"},
         {"name: a\nkind: sink\n", "a:1:1: error: a sink needs input ports"},
         {"name: a\nkind: source\nin: \"x str\"\nout: \"\"\n",

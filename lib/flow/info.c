@@ -125,6 +125,36 @@ static enum err_code read_fields(const struct ctx *c,
     return rc;
 }
 
+/* fields: as a list of {name, type, optional} into the text form. */
+static enum err_code list_fields(const struct ctx *c,
+                                 const struct yaml_node *list, struct buf *b)
+{
+    static const char *const keys[] = {"name", "type", "optional", NULL};
+    enum err_code rc = OK;
+    for (size_t i = 0; i < list->n && !rc; i++) {
+        const struct yaml_node *f = list->items[i];
+        char *name = NULL, *type = NULL, *optional = NULL;
+        bool may_miss = false;
+        rc = check_keys(c, f, keys, "a field");
+        if (!rc)
+            rc = need_text(c, f, "name", &name);
+        if (!rc)
+            rc = need_text(c, f, "type", &type);
+        if (!rc)
+            rc = get_text(c, f, "optional", &optional);
+        if (!rc && optional && !text_to_bool(optional, &may_miss))
+            rc = fail(c, yaml_get(f, "optional"),
+                      "'optional' must be true or false");
+        if (!rc)
+            rc = buf_printf(b, c->e, "%s%s %s%s", i ? ", " : "", name, type,
+                            may_miss ? "?" : "");
+        mem_free(name);
+        mem_free(type);
+        mem_free(optional);
+    }
+    return rc;
+}
+
 /* A port is a map {name, fields, help}; a bare text is the fields of the port
  * called `name`. */
 static enum err_code read_port(const struct ctx *c,
@@ -144,10 +174,20 @@ static enum err_code read_port(const struct ctx *c,
     if (!rc)
         rc = get_text(c, node, "help", &out->help);
     const struct yaml_node *f = yaml_get(node, "fields");
-    if (!rc && f && f->kind != YAML_SCALAR)
-        rc = fail(c, f, "'fields' must be a text such as \"name str\"");
+    if (rc)
+        return rc;
+    if (!f || f->kind == YAML_SCALAR)
+        return read_fields(c, f ? f : node, f ? f->text : "", out);
+    if (f->kind == YAML_MAP)
+        return fail(c, f,
+                    "'fields' must be a text such as \"name str\", or a "
+                    "list of maps");
+    struct buf b;
+    buf_init(&b, 65536);
+    rc = list_fields(c, f, &b);
     if (!rc)
-        rc = read_fields(c, f ? f : node, f ? f->text : "", out);
+        rc = read_fields(c, f, buf_str(&b), out);
+    buf_free(&b);
     return rc;
 }
 

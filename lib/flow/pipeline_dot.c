@@ -4,8 +4,8 @@
 #include "lib/flow/pipeline.h"
 #include "lib/flow/pipeline_load.h"
 
-#define MAX_LINES 5 /* of an edge's label, if optional fields are among them   \
-                     */
+/* Of an edge's label, if optional fields are among them. */
+#define MAX_LINES 5
 
 /* s inside a dot string: quotes and backslashes escaped. */
 static enum err_code put_escaped(struct buf *out, const char *s, struct err *e)

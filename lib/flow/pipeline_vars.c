@@ -183,8 +183,9 @@ static void set_var(struct pipe_load *l, struct pipe_var *v,
         if (!v->value)
             pipe_no_memory(l);
     } else if (v->required) {
-        pipe_error(l, key, "variable '%s' must be set: --set %s=...", v->name,
-                   v->name);
+        pipe_error(l, key, "variable '%s' must be set: --set %s=...%s%s%s",
+                   v->name, v->name, v->help ? " (" : "",
+                   v->help ? v->help : "", v->help ? ")" : "");
     }
 }
 
