@@ -21,6 +21,22 @@ static char *letter(const char *dead, const char *stage,
     return mem_printf("%s/%s/%s%s", dead, stage, hex, ext);
 }
 
+/* One line, whatever the text holds. */
+static enum err_code put_str(struct buf *b, const char *name, const char *s,
+                             struct err *e)
+{
+    size_t from = 0;
+    enum err_code rc = buf_printf(b, e, "%s: ", name);
+    if (!rc)
+        from = b->len;
+    if (!rc)
+        rc = buf_printf(b, e, "%.4000s\n", s);
+    for (size_t i = from; !rc && i + 1 < b->len; i++)
+        if (b->data[i] < 0x20 || b->data[i] == 0x7f)
+            b->data[i] = '?';
+    return rc;
+}
+
 static enum err_code put_field(struct buf *b, const struct field *f,
                                struct err *e)
 {
@@ -35,7 +51,7 @@ static enum err_code put_field(struct buf *b, const struct field *f,
     case VAL_F64:
         return buf_printf(b, e, "%s: %.17g\n", f->name, f->v.f);
     case VAL_STR:
-        return buf_printf(b, e, "%s: %.4000s\n", f->name, f->v.s);
+        return put_str(b, f->name, f->v.s, e);
     case VAL_TENSOR:
         return buf_printf(b, e, "%s: %s\n", f->name,
                           tensor_describe(f->v.t, shape, sizeof shape));
