@@ -25,6 +25,7 @@ struct ctx {
     struct catalogue cat;
     struct store_done *table;
     size_t next, todo; /* entries[0 .. todo-1] are to be emitted */
+    bool reported;
 };
 
 /* Is the sheet of a finished picture's views missing or still in pieces? A
@@ -75,6 +76,23 @@ static void leave_out_done(struct ctx *c)
     c->todo = kept;
 }
 
+/* What the person should know, once, when the run has begun. */
+static void report(struct ctx *c, struct stage *s)
+{
+    if (c->reported)
+        return;
+    c->reported = true;
+    if (c->cat.bad_names)
+        stage_report(s, "%zu files left out for their names",
+                     c->cat.bad_names);
+    if (c->table && c->todo < c->cat.n)
+        stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
+                     c->cat.n - c->todo,
+                     c->retry == RETRY_FAILED ? "not failed"
+                                              : "finished before",
+                     c->todo);
+}
+
 static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
@@ -99,22 +117,12 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         rc = store_done_load(c->done, &c->table, e);
     if (rc)
         return rc;
-    size_t listed = c->cat.n;
     leave_out_done(c);
     /* Several replicas share the listing by position. */
     int64_t mine = 0, n = stage_replicas(s) > 1 ? stage_replicas(s) : 1;
     for (size_t i = 0; i < c->todo; i++)
         mine += (int64_t)(i % (size_t)n) == stage_replica(s);
     stage_expect(s, mine);
-    if (c->cat.bad_names)
-        stage_report(s, "%zu files left out for their names",
-                     c->cat.bad_names);
-    if (c->table && c->todo < listed)
-        stage_report(s, "%zu listed, %zu left out (%s), %zu to do", listed,
-                     listed - c->todo,
-                     c->retry == RETRY_FAILED ? "not failed"
-                                              : "finished before",
-                     c->todo);
     log_debug("%zu found, %zu of other kinds", c->cat.found, c->cat.left_out);
     return OK;
 }
@@ -152,6 +160,7 @@ static enum err_code catalog_produce(void *ctx, struct stage *s, bool *end,
 {
     struct ctx *c = ctx;
     int64_t n = stage_replicas(s) > 1 ? stage_replicas(s) : 1;
+    report(c, s);
     for (int k = 0; k < EMIT_AT_ONCE; k++) {
         while (c->next < c->todo &&
                (int64_t)(c->next % (size_t)n) != stage_replica(s))
