@@ -9,6 +9,7 @@
 #include "lib/flow/ports.h"
 
 #define NO_STAGE ((size_t)-1)
+#define MAX_HAVE (8 * (size_t)ITEM_MAX_FIELDS)
 
 /* A field that items have at some place. A type of VAL_NIL is unknown. */
 struct have_field {
@@ -49,6 +50,10 @@ static bool have_put(struct pipe_load *l, struct have *h,
     struct have_field *old = have_get(h, f->name);
     if (old) {
         *old = *f;
+        return true;
+    }
+    if (h->n >= MAX_HAVE) { /* far more than an item can hold: stop looking */
+        h->open = true;
         return true;
     }
     if (h->n == h->cap) {
