@@ -198,10 +198,11 @@ static int tape_run(int argc, char **argv)
     } parts[] = {{"make", tape_make_help, tape_make_run},
                  {"cat", cat_help, cat_run},
                  {"show", tape_show_help, tape_show_run},
+                 {"get", tape_get_help, tape_get_run},
                  {"diff", diff_help, diff_run}};
-    static const char *const names[] = {"make", "cat", "show", "diff"};
+    static const char *const names[] = {"make", "cat", "show", "get", "diff"};
     if (argc < 2)
-        return cli_usage("tape", "say make, cat, show or diff");
+        return cli_usage("tape", "say make, cat, show, get or diff");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (strcmp(argv[1], parts[i].name) != 0)
             continue;
@@ -210,11 +211,11 @@ static int tape_run(int argc, char **argv)
                 return cli_print("tape", parts[i].help);
         return parts[i].run(argc - 1, argv + 1);
     }
-    const char *near = text_nearest(argv[1], names, 4);
+    const char *near = text_nearest(argv[1], names, 5);
     if (near)
         return cli_usage("tape", "unknown '%s' (did you mean '%s'?)", argv[1],
                          near);
-    return cli_usage("tape", "unknown '%s'; say make, cat, show or diff",
+    return cli_usage("tape", "unknown '%s'; say make, cat, show, get or diff",
                      argv[1]);
 }
 

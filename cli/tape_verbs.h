@@ -9,13 +9,15 @@
 /* argv[0] is the word after "tape". All return the exit status. */
 int tape_make_run(int argc, char **argv);
 int tape_show_run(int argc, char **argv);
+int tape_get_run(int argc, char **argv);
 
 extern const char tape_make_help[];
 extern const char tape_show_help[];
+extern const char tape_get_help[];
 
 /* A file as a tensor: a table of numbers as d[rows,columns] (one line of
- * column names on top is passed over), numpy's .npy, or raw little-endian
- * bytes for a tensor that is there already. The text of e names the file. */
+ * column names on top is passed over), or numpy's .npy. The text of e names
+ * the file. */
 enum err_code tape_load_csv(const char *path, enum dtype d, struct tensor **out,
                             struct err *e) MUST_USE;
 enum err_code tape_load_npy(const char *path, struct tensor **out,

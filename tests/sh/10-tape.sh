@@ -69,6 +69,26 @@ W
 answers 0 'kind ack  attempt 2  epoch 9' "$facet" tape show hand.tape
 answers 0 '"item":"a \"field\" named item\né"' "$facet" tape show --json hand.tape
 
+# Taking fields out, and in again.
+"$facet" tape get -o f.png x.tape frame
+"$facet" tape get -o p.npy x.tape points
+"$facet" tape get -n 1 -o t.npy x.tape t
+"$facet" tape make frame=f.png points=p.npy > back.tape
+"$facet" tape make frame=a.ppm points=p.csv | "$facet" tape diff back.tape -
+"$PYTHON" -c "
+import numpy as np
+assert np.load('p.npy').tolist() == [[1, 2, 3], [4, 5.5, 6]]
+t = np.load('t.npy')
+assert t.dtype == np.int64 and t.tolist() == [2**63 - 1, -2**63], t"
+[ "$("$facet" tape get x.tape name)" = abc ] || fail "get a string"
+[ "$("$facet" tape get - points < x.tape)" = "1 2 3
+4 5.5 6" ] || fail "get numbers"
+answers 3 "has no field 'pints' (did you mean 'points'?)" \
+	"$facet" tape get x.tape pints
+answers 3 "'x.tape' has 2 items" "$facet" tape get -n 2 x.tape t
+answers 3 "numpy has no bf16" "$facet" tape get -o b.npy x.tape b
+answers 3 "'name' is no tensor" "$facet" tape get -o b.png x.tape name
+
 # Joining and cutting.
 "$facet" tape cat x.tape - hand.tape < y.tape > all.tape
 [ "$("$facet" tape show --json all.tape | wc -l)" -eq 6 ] || fail "cat"
@@ -118,7 +138,7 @@ answers 3 "'bad.txt': line 3: field 'a' occurs twice" \
 answers 3 "none.png" "$facet" tape make -o half.tape a=i64:1 -- b=none.png
 [ ! -e half.tape ] || fail "half a tape"
 [ -z "$(ls -A | grep '^\.tmp')" ] || fail "a temporary file stays"
-for verb in make cat show diff; do
+for verb in make cat show get diff; do
 	answers 0 "usage: facet tape $verb" "$facet" tape $verb --help
 done
 if [ -e /dev/full ]; then
