@@ -18,9 +18,8 @@ struct drawer {
     double radius;
 };
 
-static const struct tensor *choose_points(const struct drawer *c,
-                                          const struct item *it,
-                                          const char **name)
+static const struct tensor *
+choose_points(const struct drawer *c, const struct item *it, const char **name)
 {
     const struct tensor *target = item_tensor(it, "target");
     bool use = c->field == FIELD_TARGET || (c->field == FIELD_AUTO && target);
@@ -70,8 +69,10 @@ static enum err_code snap_points(const struct drawer *c,
                 v = (v + 0.5) * factor[a] - 0.5;
             v = c->snap == SNAP_NEAREST ? floor(v + 0.5) : trunc(v);
             if (fabs(v) > DRAW_MAX_COORD)
-                return err_set(e, ERR_DATA, "%s: point %d is at %g, too far "
-                               "outside the picture", name, i, v);
+                return err_set(e, ERR_DATA,
+                               "%s: point %d is at %g, too far "
+                               "outside the picture",
+                               name, i, v);
             xy[i][a] = (int64_t)v;
         }
     return OK;
@@ -168,7 +169,8 @@ static const struct stage_param params[] = {
      "trunc|nearest", NULL,
      "How coordinates become whole pixels; trunc is what the seed does."},
     {"radius", PARAM_FLOAT, offsetof(struct drawer, radius), "2", 0.5, 1000,
-     NULL, "px", "Radius of the discs; pixels strictly nearer are drawn, so "
+     NULL, "px",
+     "Radius of the discs; pixels strictly nearer are drawn, so "
      "that 2 gives 3 x 3 pixels."},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };

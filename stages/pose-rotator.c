@@ -104,8 +104,8 @@ static enum err_code side_by_side(struct rotator *c,
         if (axis[a].n != 1 && axis[a].n != n)
             return err_set(e, ERR_ARG,
                            "without grid the lists must be equally long: rx "
-                           "has %zu, ry %zu, rz %zu", axis[0].n, axis[1].n,
-                           axis[2].n);
+                           "has %zu, ry %zu, rz %zu",
+                           axis[0].n, axis[1].n, axis[2].n);
     enum err_code rc = take_poses(c, n, e);
 
     for (size_t k = 0; rc == OK && k < n; k++)
@@ -214,8 +214,10 @@ static const struct stage_port out_ports[] = {
     {NULL, NULL, NULL},
 };
 #define AXIS(member, text)                                                     \
-    {#member, PARAM_FLOATS, offsetof(struct rotator, member), "", -180, 180,   \
-     NULL, "deg", text}
+    {                                                                          \
+#member, PARAM_FLOATS, offsetof(struct rotator, member), "", -180,     \
+            180, NULL, "deg", text                                             \
+    }
 static const struct stage_param params[] = {
     AXIS(rx, "Turns about x: + lifts the nose. With no list given at all: the "
              "seed's grid, rx and ry each -20,-10,0,10,20."),

@@ -109,8 +109,7 @@ static void far_ends(void **state)
     assert_int_equal(draw_line(t, -m, -m, m, m, red, &e), OK);
     for (int64_t y = 0; y < 20; y++)
         for (int64_t x = 0; x < 20; x++)
-            assert_int_equal(tensor_u8(t)[(y * 20 + x) * 3],
-                             x == y ? 255 : 0);
+            assert_int_equal(tensor_u8(t)[(y * 20 + x) * 3], x == y ? 255 : 0);
     assert_int_equal(draw_line(t, 0, m, 0, m, red, &e), OK);
     assert_int_equal(draw_line(t, -m - 1, 0, 0, 0, red, &e), ERR_ARG);
     assert_int_equal(draw_line(t, 0, 0, 0, m + 1, red, &e), ERR_ARG);

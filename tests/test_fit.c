@@ -71,15 +71,15 @@ static void exact_pose(void **state)
         rotation_from_euler(rx, ry, rng_range(&g, -180, 180), r);
         for (int i = 0; i < LANDMARKS; i++)
             for (int a = 0; a < 3; a++)
-                pts[i][a] = (float)(SCALE * (r[3 * a] * (double)model[i][0] +
-                                             r[3 * a + 1] *
-                                                 (double)model[i][1] +
-                                             r[3 * a + 2] *
-                                                 (double)model[i][2]) +
-                                    50.0);
-        assert_int_equal(
-            fit_scaled_orthography((const float(*)[3])model, &pts[0][0], 3,
-                                   NULL, LANDMARKS, &p, &e), OK);
+                pts[i][a] =
+                    (float)(SCALE * (r[3 * a] * (double)model[i][0] +
+                                     r[3 * a + 1] * (double)model[i][1] +
+                                     r[3 * a + 2] * (double)model[i][2]) +
+                            50.0);
+        assert_int_equal(fit_scaled_orthography((const float(*)[3])model,
+                                                &pts[0][0], 3, NULL, LANDMARKS,
+                                                &p, &e),
+                         OK);
         assert_true(angle_deg(p.r, r) < 1e-3);
         assert_true(fabs(p.scale - SCALE) < 1e-3);
         assert_true(p.rms_px < 1e-4);
@@ -168,27 +168,31 @@ static void refuses(void **state)
     pts[3][1] = NAN;
     assert_int_equal(fit_landmark_depth(&pts[0][0], 3, NULL, xyz, &p, &e),
                      ERR_DATA);
-    assert_int_equal(fit_similarity(m, (const float(*)[3])pts, LANDMARKS, r,
-                                    &s, t, &e), ERR_DATA);
+    assert_int_equal(
+        fit_similarity(m, (const float(*)[3])pts, LANDMARKS, r, &s, t, &e),
+        ERR_DATA);
     pts[3][1] = INFINITY;
     assert_int_equal(fit_landmark_depth(&pts[0][0], 3, NULL, xyz, &p, &e),
                      ERR_DATA);
     memset(pts, 0, sizeof pts); /* all in one place */
     assert_int_equal(fit_landmark_depth(&pts[0][0], 3, NULL, xyz, &p, &e),
                      ERR_DATA);
-    assert_int_equal(fit_similarity(m, (const float(*)[3])pts, LANDMARKS, r,
-                                    &s, t, &e), ERR_DATA);
+    assert_int_equal(
+        fit_similarity(m, (const float(*)[3])pts, LANDMARKS, r, &s, t, &e),
+        ERR_DATA);
     assert_int_equal(fit_scaled_orthography(m, &pts[0][0], 3, NULL, 3, &p, &e),
                      ERR_ARG);
     assert_int_equal(fit_scaled_orthography(m, &pts[0][0], 1, NULL, 68, &p, &e),
                      ERR_ARG);
     float weight[LANDMARKS] = {-1.0f};
 
-    assert_int_equal(fit_scaled_orthography(m, &model[0][0], 3, weight, 68, &p,
-                                            &e), ERR_DATA);
+    assert_int_equal(
+        fit_scaled_orthography(m, &model[0][0], 3, weight, 68, &p, &e),
+        ERR_DATA);
     memset(weight, 0, sizeof weight);
-    assert_int_equal(fit_scaled_orthography(m, &model[0][0], 3, weight, 68, &p,
-                                            &e), ERR_DATA);
+    assert_int_equal(
+        fit_scaled_orthography(m, &model[0][0], 3, weight, 68, &p, &e),
+        ERR_DATA);
 }
 
 static void similarity(void **state)
@@ -209,7 +213,8 @@ static void similarity(void **state)
                                      r[3 * k + 2] * (double)a[i][2]) +
                               7.0 * k);
     assert_int_equal(fit_similarity((const float(*)[3])a, (const float(*)[3])b,
-                                    LANDMARKS, back, &s, t, &e), OK);
+                                    LANDMARKS, back, &s, t, &e),
+                     OK);
     assert_true(angle_deg(back, r) < 1e-2);
     assert_true(fabs(s - 1.5) < 1e-5);
     assert_true(fabs(t[1] - 7.0) < 1e-2);
@@ -218,7 +223,8 @@ static void similarity(void **state)
         a[i][2] = 0.0f;
     rotation_about_mean(r, &a[0][0], &b[0][0], LANDMARKS);
     assert_int_equal(fit_similarity((const float(*)[3])a, (const float(*)[3])b,
-                                    LANDMARKS, back, &s, t, &e), OK);
+                                    LANDMARKS, back, &s, t, &e),
+                     OK);
     assert_true(angle_deg(back, r) < 1e-2);
 }
 
@@ -236,8 +242,7 @@ static void no_memory(void **state)
     random_face(&g, 20, 0.0, pts, r);
     for (uint64_t n = 1; n < 200; n++) {
         mem_fail_nth(n);
-        enum err_code rc =
-            fit_landmark_depth(&pts[0][0], 3, NULL, xyz, &p, &e);
+        enum err_code rc = fit_landmark_depth(&pts[0][0], 3, NULL, xyz, &p, &e);
         bool hit = mem_fail_hit();
 
         mem_fail_nth(0);

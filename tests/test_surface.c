@@ -144,8 +144,8 @@ static void relief_stands_still_and_turns(void **state)
     int col = (int)lround(((double)nose[0] - g->x0) / g->step);
     int row = (int)lround(((double)nose[1] - g->y0) / g->step);
     int at = row * g->cols + col;
-    double turned = m.r[0] * (double)g->xyz[at][0] +
-                    m.r[2] * (double)g->xyz[at][2];
+    double turned =
+        m.r[0] * (double)g->xyz[at][0] + m.r[2] * (double)g->xyz[at][2];
 
     assert_true(g->follow[at] > 0.999f);
     assert_true(fabs((double)g->xyz[at][2] - (double)nose[2]) < 0.05 * UNIT);

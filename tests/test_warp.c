@@ -28,8 +28,7 @@ static struct tensor *picture(int64_t h, int64_t w, bool grey)
     rng_seed(&g, 9);
     for (int64_t i = 0; i < h * w; i++) {
         double x = (double)(i % w), y = (double)(i / w);
-        double v = 110 + 50 * sin(x / 9) + 40 * cos(y / 7) +
-                   6 * rng_normal(&g);
+        double v = 110 + 50 * sin(x / 9) + 40 * cos(y / 7) + 6 * rng_normal(&g);
 
         for (int c = 0; c < 3; c++)
             tensor_u8(t)[3 * i + c] =
@@ -53,8 +52,7 @@ static void face(double unit, double cx, double cy, double ry_deg,
 
             for (int k = 0; k < 3; k++)
                 v += r[3 * a + k] * (double)m[i][k];
-            out[i][a] =
-                (float)(unit * v + (a == 0 ? cx : a == 1 ? cy : 0.0));
+            out[i][a] = (float)(unit * v + (a == 0 ? cx : a == 1 ? cy : 0.0));
         }
 }
 
@@ -123,8 +121,8 @@ static void grey_and_still(void **state)
         assert_true(p[0] == p[1] && p[1] == p[2]);
     }
     for (int64_t y = 0; y < 240; y++)
-        assert_memory_equal(tensor_u8(img) + y * 960,
-                            tensor_u8(out) + y * 960, 3 * 30);
+        assert_memory_equal(tensor_u8(img) + y * 960, tensor_u8(out) + y * 960,
+                            3 * 30);
     tensor_free(&out);
     tensor_free(&img);
 }
@@ -133,8 +131,8 @@ static void grey_and_still(void **state)
 static void hard_cases(void **state)
 {
     (void)state;
-    static const int64_t sizes[][2] = {{1, 1}, {2, 3}, {1, 200}, {97, 1},
-                                       {64, 63}};
+    static const int64_t sizes[][2] = {
+        {1, 1}, {2, 3}, {1, 200}, {97, 1}, {64, 63}};
     static const double poses[][3] = {
         {0, 30, 0}, {-90, 0, 0}, {0, 180, 0}, {33, -80, 170}};
     struct err e;
@@ -199,24 +197,30 @@ static void refuses(void **state)
     face(25, 45, 40, 0, pts);
     memcpy(bad, pts, sizeof bad);
     bad[50][1] = NAN;
-    assert_int_equal(generator_warp.prepare(img, (const float(*)[3])bad, NULL,
-                                            &source, &e), ERR_DATA);
+    assert_int_equal(
+        generator_warp.prepare(img, (const float(*)[3])bad, NULL, &source, &e),
+        ERR_DATA);
     bad[50][1] = 1e6f;
-    assert_int_equal(generator_warp.prepare(img, (const float(*)[3])bad, NULL,
-                                            &source, &e), ERR_DATA);
+    assert_int_equal(
+        generator_warp.prepare(img, (const float(*)[3])bad, NULL, &source, &e),
+        ERR_DATA);
     face(0.5, 45, 40, 0, bad);
-    assert_int_equal(generator_warp.prepare(img, (const float(*)[3])bad, NULL,
-                                            &source, &e), ERR_NOFACE);
+    assert_int_equal(
+        generator_warp.prepare(img, (const float(*)[3])bad, NULL, &source, &e),
+        ERR_NOFACE);
     assert_null(source);
-    assert_int_equal(generator_warp.prepare(img, (const float(*)[3])pts, NULL,
-                                            &source, &e), OK);
+    assert_int_equal(
+        generator_warp.prepare(img, (const float(*)[3])pts, NULL, &source, &e),
+        OK);
     memset(bad, 0, sizeof bad);
-    assert_int_equal(generator_warp.view(source, (const float(*)[3])bad, &out,
-                                         &e), ERR_DATA);
+    assert_int_equal(
+        generator_warp.view(source, (const float(*)[3])bad, &out, &e),
+        ERR_DATA);
     assert_null(out);
     bad[1][2] = INFINITY;
-    assert_int_equal(generator_warp.view(source, (const float(*)[3])bad, &out,
-                                         &e), ERR_DATA);
+    assert_int_equal(
+        generator_warp.view(source, (const float(*)[3])bad, &out, &e),
+        ERR_DATA);
     generator_warp.release(source);
     generator_warp.release(NULL);
     tensor_free(&img);

@@ -232,8 +232,10 @@ enum err_code fit_scaled_orthography(const float (*model)[3], const float *pts,
         return err_set(e, ERR_DATA, "fit: a point is not finite");
     for (int i = 0; weight && i < n; i++)
         if (!(weight[i] >= 0.0f) || !isfinite(weight[i]))
-            return err_set(e, ERR_DATA, "fit: weight of point %d is not a "
-                           "number >= 0", i);
+            return err_set(e, ERR_DATA,
+                           "fit: weight of point %d is not a "
+                           "number >= 0",
+                           i);
     if (!pose_start(model, pts, stride, weight, n, &p))
         return err_set(e, ERR_DATA, "fit: the points are degenerate");
     cost = pose_cost(&p, model, pts, stride, weight, n, &sum_w);
@@ -248,10 +250,9 @@ enum err_code fit_scaled_orthography(const float (*model)[3], const float *pts,
 
             apply3(p.r, m, q);
             pose_rows(q, p.scale, jac);
-            double d[2] = {(double)pts[(long)i * stride] - p.scale * q[0] -
-                               p.tx,
-                           (double)pts[(long)i * stride + 1] -
-                               p.scale * q[1] - p.ty};
+            double d[2] = {
+                (double)pts[(long)i * stride] - p.scale * q[0] - p.tx,
+                (double)pts[(long)i * stride + 1] - p.scale * q[1] - p.ty};
 
             for (int j = 0; j < POSE_UNKNOWNS; j++) {
                 b[j] += w * (jac[0][j] * d[0] + jac[1][j] * d[1]);
@@ -442,8 +443,7 @@ enum err_code fit_head(const float *pts, int stride, const float *score,
     }
     memset(params, 0, sizeof *params);
     memcpy(params->identity, coef, sizeof params->identity);
-    memcpy(params->expression, coef + HEAD_IDENTITY,
-           sizeof params->expression);
+    memcpy(params->expression, coef + HEAD_IDENTITY, sizeof params->expression);
     /* The linear head led here; the result stands on the real one. */
     rc = head_landmarks(params, points, e);
     if (rc != OK)
@@ -451,8 +451,8 @@ enum err_code fit_head(const float *pts, int stride, const float *score,
     rc = fit_scaled_orthography(at, pts, stride, weight, LANDMARKS, &p, e);
     if (rc != OK)
         return rc;
-    p.rms_px = sqrt(pose_cost(&p, at, pts, stride, weight, LANDMARKS,
-                              &sum_w) / sum_w);
+    p.rms_px =
+        sqrt(pose_cost(&p, at, pts, stride, weight, LANDMARKS, &sum_w) / sum_w);
     *pose = p;
     if (model)
         memcpy(model, points, sizeof points);

@@ -45,7 +45,6 @@ enum err_code fit_similarity(const float (*a)[3], const float (*b)[3], int n,
  * of z over the points 0). score f32[68] (0..1) or NULL weights the points. */
 enum err_code fit_landmark_depth(const float *pts, int stride,
                                  const float *score, float xyz[LANDMARKS][3],
-                                 struct fit_pose *pose,
-                                 struct err *e) MUST_USE;
+                                 struct fit_pose *pose, struct err *e) MUST_USE;
 
 #endif

@@ -110,8 +110,8 @@ static double jacobi_pair(double x[9], double v[9], int p, int q)
     if (!(norm > 0.0) || fabs(gamma) <= 1e-16 * norm)
         return 0.0;
     double zeta = (beta - alpha) / (2.0 * gamma);
-    double t = (zeta >= 0.0 ? 1.0 : -1.0) /
-               (fabs(zeta) + sqrt(1.0 + zeta * zeta));
+    double t =
+        (zeta >= 0.0 ? 1.0 : -1.0) / (fabs(zeta) + sqrt(1.0 + zeta * zeta));
     double c = 1.0 / sqrt(1.0 + t * t), s = c * t;
 
     for (int i = 0; i < 3; i++) {
@@ -213,8 +213,7 @@ void linalg_nearest_rotation(const double m[9], double r[9])
 
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
-            r[3 * i + j] = u[3 * i] * v[3 * j] +
-                           u[3 * i + 1] * v[3 * j + 1] +
+            r[3 * i + j] = u[3 * i] * v[3 * j] + u[3 * i + 1] * v[3 * j + 1] +
                            flip * u[3 * i + 2] * v[3 * j + 2];
 }
 

@@ -11,7 +11,7 @@
 /* All in head units (outer-eye distance, about 90 mm). */
 static const double still_at = 1.5;   /* nothing moves farther out than this */
 static const double firm_until = 0.1; /* everything moves up to here */
-static const double sink = 0.9;      /* how much deeper the outside lies */
+static const double sink = 0.9;       /* how much deeper the outside lies */
 static const double sink_over = 0.7;  /* reached at this distance */
 #define SMOOTH_ROUNDS 24
 
@@ -140,8 +140,7 @@ static enum err_code draw_depth(const struct relief *g, const struct surface *s,
 {
     size_t n = (size_t)s->mesh->n_vertices;
     float(*v)[3] = mem_array(n, sizeof *v);
-    int32_t(*list)[3] =
-        mem_array((size_t)s->mesh->n_triangles, sizeof *list);
+    int32_t(*list)[3] = mem_array((size_t)s->mesh->n_triangles, sizeof *list);
     int n_list = 0;
 
     if (!v || !list) {
@@ -203,10 +202,9 @@ static void fill_nodes(struct relief *g, const struct surface *s,
     }
     nearest_sweep(g->cols, g->rows, near);
     for (int i = 0; i < n; i++)
-        g->outside[i] = near[i] < 0 ? 1e9f
-                                    : (float)(g->step *
-                                              node_distance(g->cols, i,
-                                                            near[i]));
+        g->outside[i] =
+            near[i] < 0 ? 1e9f
+                        : (float)(g->step * node_distance(g->cols, i, near[i]));
     for (int i = 0; i < n; i++)
         near[i] = z->triangle[i] >= 0 ? i : -1;
     nearest_sweep(g->cols, g->rows, near);
@@ -216,8 +214,9 @@ static void fill_nodes(struct relief *g, const struct surface *s,
 
         g->xyz[i][0] = (float)(g->x0 + (i % g->cols) * g->step);
         g->xyz[i][1] = (float)(g->y0 + (double)(i / g->cols) * g->step);
-        g->xyz[i][2] = (float)(depth - sink * s->unit_px *
-                                           smoothstep(0.0, sink_over, d / unit));
+        g->xyz[i][2] =
+            (float)(depth -
+                    sink * s->unit_px * smoothstep(0.0, sink_over, d / unit));
     }
 }
 

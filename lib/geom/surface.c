@@ -135,8 +135,7 @@ static enum err_code residual_weights(const struct surface *s,
     bool ok = linalg_solve_spd(a, &coef[0][0], LANDMARKS, 3);
 
     mem_free(a);
-    return ok ? OK
-              : err_set(e, ERR_DATA, "surface: the points are degenerate");
+    return ok ? OK : err_set(e, ERR_DATA, "surface: the points are degenerate");
 }
 
 static void bend(struct surface *s, const struct pull pull[LANDMARKS],

@@ -94,14 +94,14 @@ void sample_bicubic(const struct sample_source *s, float x, float y,
         float v = 0.0f;
 
         for (int j = 0; j < 4; j++)
-            v += wy[j] * (wx[0] * (float)p[4 * j][c] +
-                          wx[1] * (float)p[4 * j + 1][c] +
-                          wx[2] * (float)p[4 * j + 2][c] +
-                          wx[3] * (float)p[4 * j + 3][c]);
+            v += wy[j] *
+                 (wx[0] * (float)p[4 * j][c] + wx[1] * (float)p[4 * j + 1][c] +
+                  wx[2] * (float)p[4 * j + 2][c] +
+                  wx[3] * (float)p[4 * j + 3][c]);
         float a = (float)p[5][c], b = (float)p[6][c];
         float d = (float)p[9][c], f = (float)p[10][c];
 
         rgb[c] = most(least(least(a, b), least(d, f)),
-                       least(v, most(most(a, b), most(d, f))));
+                      least(v, most(most(a, b), most(d, f))));
     }
 }

@@ -105,8 +105,8 @@ static enum err_code prepared_get(struct generator *c, const struct item *it,
 }
 
 /* The target points: the field, or the points turned by pose_deg. */
-static enum err_code find_target(const struct item *it,
-                                 float out[LANDMARKS][3], struct err *e)
+static enum err_code find_target(const struct item *it, float out[LANDMARKS][3],
+                                 struct err *e)
 {
     const struct tensor *target = item_tensor(it, "target");
     const struct tensor *points = item_tensor(it, "landmarks");

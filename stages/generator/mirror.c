@@ -107,8 +107,8 @@ static enum err_code see(const struct surface *s, const struct pyramid *p,
                 (float)(((double)s->xyz[v][a] - lo[a]) * scale + 1.0);
         scratch[v][2] = s->xyz[v][2];
     }
-    raster_draw(r, (const float(*)[3])scratch,
-                (const int32_t(*)[3])m->triangle, m->n_triangles, 0);
+    raster_draw(r, (const float(*)[3])scratch, (const int32_t(*)[3])m->triangle,
+                m->n_triangles, 0);
     for (int v = 0; v < m->n_vertices; v++) {
         int x = (int)(scratch[v][0] + 0.5f), y = (int)(scratch[v][1] + 0.5f);
         bool in = s->xyz[v][0] >= 0.0f && s->xyz[v][1] >= 0.0f &&
@@ -142,8 +142,7 @@ static bool inside_mouth(const struct head_mesh *h, int v)
                    fmax((double)b[0] - (double)a[0], 1e-6);
 
         if (t >= 0.0)
-            z = (double)a[2] +
-                fmin(t, 1.0) * ((double)b[2] - (double)a[2]);
+            z = (double)a[2] + fmin(t, 1.0) * ((double)b[2] - (double)a[2]);
     }
     return (double)p[2] < z - 0.04;
 }
@@ -176,8 +175,8 @@ static void smooth_round(const struct head_mesh *m, float *value, int k,
         const int32_t *c = m->triangle[t];
 
         for (int j = 0; j < k; j++) {
-            float all = value[c[0] * k + j] + value[c[1] * k + j] +
-                        value[c[2] * k + j];
+            float all =
+                value[c[0] * k + j] + value[c[1] * k + j] + value[c[2] * k + j];
 
             for (int i = 0; i < 3; i++)
                 sum[c[i] * k + j] += all;

@@ -82,8 +82,10 @@ static enum err_code check_points(const struct tensor *frame,
                 return err_set(e, ERR_DATA, "landmarks: point %d is not finite",
                                i);
             if (a < 2 && (v < -size[a] || v > 2.0 * size[a]))
-                return err_set(e, ERR_DATA, "landmarks: point %d is at %g, too "
-                               "far outside the frame", i, v);
+                return err_set(e, ERR_DATA,
+                               "landmarks: point %d is at %g, too "
+                               "far outside the frame",
+                               i, v);
         }
     double eyes = landmark_outer_eye(&points[0][0], 3);
     double box[4];
@@ -180,8 +182,8 @@ static void source_at(const struct view *v, size_t at, float x, float y,
  * du/dy, dv/dx, dv/dy a pixel. */
 static float stretch_level(const float jac[4])
 {
-    float sum = jac[0] * jac[0] + jac[1] * jac[1] + jac[2] * jac[2] +
-                jac[3] * jac[3];
+    float sum =
+        jac[0] * jac[0] + jac[1] * jac[1] + jac[2] * jac[2] + jac[3] * jac[3];
     float det = jac[0] * jac[3] - jac[1] * jac[2];
     float root = sqrtf(fmaxf(sum * sum - 4.0f * det * det, 0.0f));
     float least = 0.5f * (sum - root), most = 0.5f * (sum + root);
@@ -324,11 +326,11 @@ static void turn_mirror(struct warp_source *s, const struct relief_motion *m)
         const float *p = s->surface->xyz[i];
 
         for (int a = 0; a < 3; a++)
-            s->turned[i][a] = (float)(m->scale *
-                                          (m->r[3 * a] * (double)p[0] +
-                                           m->r[3 * a + 1] * (double)p[1] +
-                                           m->r[3 * a + 2] * (double)p[2]) +
-                                      m->t[a]);
+            s->turned[i][a] =
+                (float)(m->scale * (m->r[3 * a] * (double)p[0] +
+                                    m->r[3 * a + 1] * (double)p[1] +
+                                    m->r[3 * a + 2] * (double)p[2]) +
+                        m->t[a]);
     }
 }
 
