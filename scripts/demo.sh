@@ -1,0 +1,67 @@
+#!/bin/sh
+# demo.sh: the main job from nothing. Three rendered heads become clips, the
+# clips become stored pairs of frame and pose, one picture becomes 25 views.
+# Called by `make demo`; running it again redoes only what is missing.
+# BUILD: the build folder; OUT: where to write (out/demo); DEMO_FRAMES: frames
+# of a clip.
+set -eu
+facet=${BUILD:-build}/facet
+out=${OUT:-out/demo}
+[ -x "$facet" ] || { echo "demo: no '$facet': run \`make\` first" >&2; exit 3; }
+
+step() { printf '\n== %s\n' "$*"; }
+run() { # run FILE SETTING...: stop the demo if the run broke
+	file=$1
+	shift
+	code=0
+	"$facet" run "$file" "$@" || code=$?
+	[ $code -le 1 ] || { echo "demo: $file ended with status $code" >&2; exit $code; }
+	[ $code -eq 0 ] || echo "demo: some items failed; see the lines above" >&2
+}
+
+step "1. Three heads, drawn by facet itself, as short clips"
+n=$(find "$out/clips" -name '*.mp4' 2>/dev/null | wc -l)
+if [ "$n" -ge 3 ]; then
+	echo "the clips are there already"
+else
+	run pipelines/render-clips.yaml --set out="$out/clips" --set heads=3 \
+		--set frames="${DEMO_FRAMES:-25}"
+fi
+
+step "2. Five frames of each clip: find 68 landmarks, draw the pose, store both"
+n=$(cat "$out/pairs/metadata.csv" 2>/dev/null | wc -l)
+if [ "$n" -ge 4 ]; then
+	echo "the pairs are there already"
+else
+	run pipelines/preprocess.yaml --set videos="$out/clips" --set out="$out/pairs"
+fi
+
+step "3. One frame of the first head, turned to 25 poses"
+frame=$(find "$out/pairs" -name 'frame_2.*' | sort | head -n 1)
+[ -n "$frame" ] || { echo "demo: no frame was stored in $out/pairs" >&2; exit 1; }
+picture=$out/pictures/head/portrait.${frame##*.}
+mkdir -p "${picture%/*}"
+[ -f "$picture" ] || cp "$frame" "$picture"
+sheet=$out/views/head/${picture##*/}/sheet_0.png
+if [ -f "$sheet" ]; then
+	echo "the views are there already"
+else
+	run pipelines/augment.yaml --set pictures="$out/pictures" --set out="$out/views"
+fi
+[ -f "$sheet" ] || { echo "demo: no sheet was made: $sheet" >&2; exit 1; }
+
+at=$(cd "$out" && pwd)
+cat <<E2
+
+Done. Look at these pictures (all are synthetic, no real person is shown):
+
+  the 25 views on one sheet     $at/${sheet#"$out"/}
+  each view by itself           $at/views/head/${picture##*/}/view_0_00.png ... view_0_24.png
+  a frame and its pose picture  $at/${frame#"$out"/}
+                                $at/$(echo "${frame#"$out"/}" | sed 's/frame_\([0-9]*\)\..*/pose_\1.png/')
+  the clips                     $at/clips/
+  what was stored, line by line $at/pairs/index.csv
+
+With clips of your own:     $facet run pipelines/preprocess.yaml --set videos=FOLDER --set out=out/pairs
+With pictures of your own:  $facet run pipelines/augment.yaml --set pictures=FOLDER --set out=out/views
+E2
