@@ -15,6 +15,7 @@ x="-c:v libx264 -preset fast -threads 1"
 
 ff -f lavfi -i "$src" $x -bf 3 -g 20 -sc_threshold 0 "$t/gops.mp4"
 ff -f lavfi -i "$src" $x -x264-params open-gop=1:keyint=20:bframes=3 "$t/open-gop.mp4"
+ff -f lavfi -i "$src" $x -x264-params intra-refresh=1:keyint=20 "$t/intra-refresh.mkv"
 ff -i "$t/gops.mp4" -c copy -metadata:s:v:0 rotate=90 "$t/turned.mp4"
 ff -i "$t/gops.mp4" -c copy -metadata:s:v:0 rotate=180 "$t/upside-down.mp4"
 ff -f lavfi -i "$src,setsar=4/3" $x "$t/sar.mkv"
@@ -46,7 +47,7 @@ log=$("$PYTHON" tests/long/frames_vs_ffmpeg.py --tol 0 --all --tool "$tool" "$@"
 echo "$log"
 case $log in *" 0 wrong"*) ;; *) exit 1 ;; esac
 n=$(echo "$log" | grep -c '^ok')
-[ "$n" -ge 18 ] || { echo "only $n files were compared"; exit 1; }
+[ "$n" -ge 19 ] || { echo "only $n files were compared"; exit 1; }
 echo "$log" | grep -q 'cut-short.*note: .* of 60 frames decoded' || {
 	echo "no note on the file cut short"; exit 1; }
 
