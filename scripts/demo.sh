@@ -36,9 +36,14 @@ else
 	run pipelines/preprocess.yaml --set videos="$out/clips" --set out="$out/pairs"
 fi
 
-step "3. One frame of the first head, turned to 25 poses"
-frame=$(find "$out/pairs" -name 'frame_2.*' | sort | head -n 1)
-[ -n "$frame" ] || { echo "demo: no frame was stored in $out/pairs" >&2; exit 1; }
+step "3. The most frontal of these frames, turned to 25 poses"
+# the frame that looks straightest into the camera: the nose's tip (point 30)
+# nearest to the middle of the jaw's ends (0 and 16)
+frame=$(find "$out/pairs" -name 'landmarks_*.csv' | sort | while read -r f; do
+	awk -F, -v f="$f" 'NR == 2 {a = $1} NR == 18 {b = $1} NR == 32 {c = $1}
+		END {d = (c - (a + b) / 2) / (b - a); print (d < 0 ? -d : d), f}' "$f"
+done | sort -g | head -n 1 | sed 's/^[^ ]* //; s/landmarks_\([0-9]*\).csv$/frame_\1.jpg/')
+[ -f "$frame" ] || { echo "demo: no frame was stored in $out/pairs" >&2; exit 1; }
 picture=$out/pictures/head/portrait.${frame##*.}
 mkdir -p "${picture%/*}"
 [ -f "$picture" ] || cp "$frame" "$picture"
