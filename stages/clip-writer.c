@@ -133,9 +133,8 @@ static enum err_code put_frame(struct writer *c, struct clip *k,
     return rc;
 }
 
-static enum err_code hold_frame(struct writer *c, struct clip *k,
-                                int64_t index, const struct tensor *frame,
-                                struct err *e)
+static enum err_code hold_frame(struct writer *c, struct clip *k, int64_t index,
+                                const struct tensor *frame, struct err *e)
 {
     for (size_t i = 0; i < k->n_pending; i++)
         if (k->pending[i].index == index)

@@ -77,13 +77,12 @@ static size_t choose_fps(const struct video *v, double rate, int64_t *out)
     size_t n = 0;
     int64_t last_tick = -1;
     for (int64_t i = 0; i < frames; i++) {
-        double until =
-            i + 1 < frames ? (double)(video_pts_ns(v, i + 1) - start) * 1e-9
+        double until = i + 1 < frames
+                           ? (double)(video_pts_ns(v, i + 1) - start) * 1e-9
                            : (double)(video_pts_ns(v, i) - start) * 1e-9;
         /* the last tick before the next frame comes */
-        int64_t tick = i + 1 < frames
-                           ? (int64_t)ceil(until * rate - 1e-6) - 1
-                           : (int64_t)floor(until * rate + 1e-6);
+        int64_t tick = i + 1 < frames ? (int64_t)ceil(until * rate - 1e-6) - 1
+                                      : (int64_t)floor(until * rate + 1e-6);
         if (tick > last_tick) {
             out[n++] = i;
             last_tick = tick;
@@ -99,9 +98,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Named indices, sorted, each once; negative ones count from the end. */
-static enum err_code choose_named(const struct stage_floats *f,
-                                  int64_t frames, int64_t *out, size_t *n,
-                                  struct err *e)
+static enum err_code choose_named(const struct stage_floats *f, int64_t frames,
+                                  int64_t *out, size_t *n, struct err *e)
 {
     size_t used = 0;
     for (size_t i = 0; i < f->n; i++) {
@@ -227,8 +225,8 @@ static enum err_code sampler_transform(void *ctx, struct stage *s,
     struct video_options o = {
         .threads = (int)(c->threads ? c->threads : stage_threads(s)),
         .max_side = c->max_side,
-        .deinterlace = c->deinterlace ? VIDEO_DEINTERLACE_OFF
-                                      : VIDEO_DEINTERLACE_AUTO,
+        .deinterlace =
+            c->deinterlace ? VIDEO_DEINTERLACE_OFF : VIDEO_DEINTERLACE_AUTO,
         .stopping = stopping,
         .stopping_arg = s,
     };
@@ -256,15 +254,14 @@ static const struct stage_param params[] = {
      "of a clip, for even and random; a clip with fewer gives all it has"},
     {"every", PARAM_INT, AT(every), "1", 1, 1e9, NULL, "frames",
      "step of mode every"},
-    {"rate", PARAM_FLOAT, AT(rate), "1", 1e-6, 1e6, NULL, "1/s",
-     "of mode fps"},
+    {"rate", PARAM_FLOAT, AT(rate), "1", 1e-6, 1e6, NULL, "1/s", "of mode fps"},
     {"indices", PARAM_FLOATS, AT(indices), "", -1e15, 1e15, NULL, NULL,
      "frames of mode index, 0 the first, -1 the last"},
     {"seed", PARAM_INT, AT(seed), "0", 0, 0, NULL, NULL, "of mode random"},
     {"max-side", PARAM_INT, AT(max_side), "0", 0, 32768, NULL, "px",
      "larger frames are scaled down to this longer side; 0: as they are"},
-    {"deinterlace", PARAM_ENUM, AT(deinterlace), "auto", 0, 0, "auto|off",
-     NULL, "auto: frames marked as interlaced are freed of combing"},
+    {"deinterlace", PARAM_ENUM, AT(deinterlace), "auto", 0, 0, "auto|off", NULL,
+     "auto: frames marked as interlaced are freed of combing"},
     {"threads", PARAM_INT, AT(threads), "0", 0, 64, NULL, NULL,
      "of the decoder; 0: this process's share of the cores"},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},

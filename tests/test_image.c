@@ -23,8 +23,8 @@ static struct tensor *scene(int64_t h, int64_t w, int64_t c)
     assert_non_null(t);
     for (int64_t i = 0; i < h * w * c; i++) {
         int64_t x = i / c % w, y = i / c / w;
-        tensor_u8(t)[i] = (uint8_t)(x > w / 2 ? 40 + 3 * y * (i % c + 1)
-                                              : 200 - 2 * x - y);
+        tensor_u8(t)[i] =
+            (uint8_t)(x > w / 2 ? 40 + 3 * y * (i % c + 1) : 200 - 2 * x - y);
     }
     return t;
 }
@@ -32,8 +32,8 @@ static struct tensor *scene(int64_t h, int64_t w, int64_t c)
 static void png_round_trip(void **state)
 {
     (void)state;
-    static const int64_t sizes[][3] = {{1, 1, 3}, {5, 7, 3}, {33, 1, 1},
-                                       {40, 50, 3}, {40, 50, 1}};
+    static const int64_t sizes[][3] = {
+        {1, 1, 3}, {5, 7, 3}, {33, 1, 1}, {40, 50, 3}, {40, 50, 1}};
     for (size_t i = 0; i < 5; i++)
         for (int level = 0; level <= 9; level += 3) {
             struct tensor *src = scene(sizes[i][0], sizes[i][1], sizes[i][2]);
@@ -125,11 +125,19 @@ static void chunk(struct buf *b, const char *type, const void *p, size_t n)
 static void png_start(struct buf *b, uint32_t w, uint32_t h, uint8_t depth,
                       uint8_t type)
 {
-    const uint8_t head[13] = {(uint8_t)(w >> 24), (uint8_t)(w >> 16),
-                              (uint8_t)(w >> 8), (uint8_t)w,
-                              (uint8_t)(h >> 24), (uint8_t)(h >> 16),
-                              (uint8_t)(h >> 8), (uint8_t)h,
-                              depth, type, 0, 0, 0};
+    const uint8_t head[13] = {(uint8_t)(w >> 24),
+                              (uint8_t)(w >> 16),
+                              (uint8_t)(w >> 8),
+                              (uint8_t)w,
+                              (uint8_t)(h >> 24),
+                              (uint8_t)(h >> 16),
+                              (uint8_t)(h >> 8),
+                              (uint8_t)h,
+                              depth,
+                              type,
+                              0,
+                              0,
+                              0};
     buf_init(b, 1 << 20);
     assert_int_equal(buf_put(b, "\x89PNG\r\n\x1a\n", 8, NULL), OK);
     chunk(b, "IHDR", head, sizeof head);
@@ -174,12 +182,11 @@ static void png_kinds(void **state)
     png_start(&b, 4, 1, 1, 0);
     png_pixels(&b, (const uint8_t[]){0, 0xa0}, 2);
     chunk(&b, "IEND", NULL, 0);
-    expect(&b, 1, 4, (const uint8_t[]){255, 255, 255, 0, 0, 0, 255, 255, 255,
-                                       0, 0, 0});
+    expect(&b, 1, 4,
+           (const uint8_t[]){255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0});
     /* 16-bit grey, rounded: 0x0180 -> 1, 0xfffe -> 255, 0x80ff -> 128 */
     png_start(&b, 3, 1, 16, 0);
-    png_pixels(&b, (const uint8_t[]){0, 0x01, 0x80, 0xff, 0xfe, 0x80, 0xff},
-               7);
+    png_pixels(&b, (const uint8_t[]){0, 0x01, 0x80, 0xff, 0xfe, 0x80, 0xff}, 7);
     chunk(&b, "IEND", NULL, 0);
     expect(&b, 1, 3, (const uint8_t[]){1, 1, 1, 255, 255, 255, 128, 128, 128});
     /* RGBA over black */
@@ -195,8 +202,9 @@ static void png_kinds(void **state)
     chunk(&b, "IEND", NULL, 0);
     expect(&b, 1, 3, (const uint8_t[]){1, 2, 3, 0, 0, 0, 1, 2, 3});
     /* EXIF orientation 6: stored 2 wide, 1 high; shown 1 wide, 2 high */
-    static const uint8_t exif[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12,
-                                   0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0};
+    static const uint8_t exif[] = {'M', 'M', 0,    42, 0, 0, 0, 8, 0,
+                                   1,   1,   0x12, 0,  3, 0, 0, 0, 1,
+                                   0,   6,   0,    0,  0, 0, 0, 0};
     png_start(&b, 2, 1, 8, 2);
     chunk(&b, "eXIf", exif, sizeof exif);
     png_pixels(&b, (const uint8_t[]){0, 1, 2, 3, 4, 5, 6}, 7);
@@ -211,7 +219,7 @@ static void jpeg_orientation(void **state)
     (void)state;
     /* which stored corner (0 TL, 1 TR, 2 BL, 3 BR) is shown top left, and top
      * right */
-    static const int corner[9][2] = {{0}, {0, 1}, {1, 0}, {3, 2}, {2, 3},
+    static const int corner[9][2] = {{0},    {0, 1}, {1, 0}, {3, 2}, {2, 3},
                                      {0, 2}, {2, 0}, {3, 1}, {1, 3}};
     static const uint8_t level[4] = {0, 80, 160, 240};
     const int64_t shape[3] = {16, 32, 1};
@@ -222,10 +230,10 @@ static void jpeg_orientation(void **state)
             tensor_u8(src)[y * 32 + x] = level[(y > 7) * 2 + (x > 15)];
     assert_int_equal(image_encode_jpeg(src, 100, NULL, &b, NULL), OK);
     for (int o = 1; o <= 8; o++) {
-        const uint8_t app[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,
-                               'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1,
-                               3, 0, 1, 0, 0, 0, (uint8_t)o, 0, 0, 0, 0, 0,
-                               0, 0};
+        const uint8_t app[] = {
+            0xff, 0xe1, 0, 34, 'E',        'x', 'i', 'f', 0,    0, 'I', 'I',
+            42,   0,    8, 0,  0,          0,   1,   0,   0x12, 1, 3,   0,
+            1,    0,    0, 0,  (uint8_t)o, 0,   0,   0,   0,    0, 0,   0};
         struct buf turned;
         buf_init(&turned, 1 << 20);
         assert_int_equal(buf_put(&turned, b.data, 2, NULL), OK);
@@ -263,10 +271,10 @@ static void pnm_kinds(void **state)
     assert_int_equal(image_decode(half, sizeof half - 1, NULL, &t, NULL), OK);
     assert_memory_equal(t->data, "\x80\x80\x80\xff\xff\xff", 6);
     tensor_free(&t);
-    static const char *const bad[] = {
-        "P5\n2 2\n255\n123", "P5\n2\n",        "P6\n0 3\n255\n",
-        "P5 1 1 0\nx",       "P5 1 1 70000\nx", "P5 1 1 255",
-        "P5 99999999999 1 255\nx"};
+    static const char *const bad[] = {"P5\n2 2\n255\n123",      "P5\n2\n",
+                                      "P6\n0 3\n255\n",         "P5 1 1 0\nx",
+                                      "P5 1 1 70000\nx",        "P5 1 1 255",
+                                      "P5 99999999999 1 255\nx"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(image_decode(bad[i], strlen(bad[i]), NULL, &t, &e),
                          ERR_DATA);
@@ -277,12 +285,11 @@ static void pnm_kinds(void **state)
 static void png_texts(void **state)
 {
     (void)state;
-    static const struct image_text text[] = {
-        {"Source", "x.mp4"},
-        {"Author", "J\xc3\xbcrgen"},
-        {"Method", "\xe9\xa1\x94"},
-        {"Empty", ""},
-        {NULL, NULL}};
+    static const struct image_text text[] = {{"Source", "x.mp4"},
+                                             {"Author", "J\xc3\xbcrgen"},
+                                             {"Method", "\xe9\xa1\x94"},
+                                             {"Empty", ""},
+                                             {NULL, NULL}};
     struct tensor *src = scene(8, 8, 3);
     struct buf b;
     struct err e;

@@ -53,7 +53,7 @@ static void resize_matches_plain(void **state)
 {
     (void)state;
     static const int cases[][5] = {
-        {7, 9, 3, 7, 9},   {7, 9, 3, 3, 4},     {7, 9, 1, 20, 31},
+        {7, 9, 3, 7, 9},    {7, 9, 3, 3, 4},     {7, 9, 1, 20, 31},
         {40, 30, 4, 5, 61}, {33, 64, 2, 64, 13}, {1, 1, 3, 5, 5},
         {50, 50, 3, 1, 1},
     };
@@ -69,9 +69,8 @@ static void resize_matches_plain(void **state)
         for (int v = 0; v < k[3]; v++)
             for (int u = 0; u < k[4]; u++)
                 for (int c = 0; c < k[2]; c++) {
-                    double want =
-                        plain(src, 0, 0, (double)k[1] / k[4],
-                              (double)k[0] / k[3], u, v, c, true);
+                    double want = plain(src, 0, 0, (double)k[1] / k[4],
+                                        (double)k[0] / k[3], u, v, c, true);
                     /* half a level of rounding, and float sums */
                     assert_true(fabs(tensor_u8(dst)[at++] - want) < 0.501);
                 }
@@ -111,8 +110,9 @@ static void crop_matches_plain(void **state)
         for (int64_t c = 0; c < 3; c++)
             for (int64_t v = 0; v < n; v++)
                 for (int64_t u = 0; u < n; u++) {
-                    double want = plain(src, k[0], k[1], step, step, u, v, c,
-                                        false) / 255;
+                    double want =
+                        plain(src, k[0], k[1], step, step, u, v, c, false) /
+                        255;
                     /* float weights and sums of up to 400 terms */
                     assert_true(fabs((double)dst[(c * n + v) * n + u] - want) <
                                 2e-6);
@@ -167,8 +167,7 @@ static void refuses(void **state)
     for (int i = 0; i < 4; i++)
         assert_null(image_resize(good, sizes[i][0], sizes[i][1], &e));
     assert_int_equal(image_crop_f32(good, NAN, 0, 2, 1, dst, &e), ERR_ARG);
-    assert_int_equal(image_crop_f32(good, 0, INFINITY, 2, 1, dst, &e),
-                     ERR_ARG);
+    assert_int_equal(image_crop_f32(good, 0, INFINITY, 2, 1, dst, &e), ERR_ARG);
     assert_int_equal(image_crop_f32(good, 0, 0, 0, 1, dst, &e), ERR_ARG);
     assert_int_equal(image_crop_f32(good, 0, 0, -3, 1, dst, &e), ERR_ARG);
     assert_int_equal(image_crop_f32(good, 0, 0, 3, 0, dst, &e), ERR_ARG);

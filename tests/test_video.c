@@ -384,7 +384,8 @@ static void damaged(void **state)
         mem_free(p);
         struct taking t = {.even = 5};
         enum err_code rc = take(path, &plain, &t, NULL, NULL, &e);
-        if (!(rc == OK || rc == ERR_DATA || rc == ERR_UNSUPPORTED)) fail_msg("%d %s", i, e.text);
+        if (!(rc == OK || rc == ERR_DATA || rc == ERR_UNSUPPORTED))
+            fail_msg("%d %s", i, e.text);
         if (rc == OK)
             assert_true(t.got >= 1);
         else

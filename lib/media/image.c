@@ -84,8 +84,7 @@ int image_exif_orientation(const uint8_t *tiff, size_t n)
     return 1;
 }
 
-enum err_code image_orient(struct tensor **img, int orientation,
-                           struct err *e)
+enum err_code image_orient(struct tensor **img, int orientation, struct err *e)
 {
     if (orientation <= 1 || orientation > 8)
         return OK;
@@ -121,9 +120,10 @@ enum err_code image_layout(const struct tensor *img, int64_t *h, int64_t *w,
                            int *channels, struct err *e)
 {
     char text[64];
-    bool fits = img->dtype == DT_U8 && img->count > 0 &&
-                (img->ndim == 2 ||
-                 (img->ndim == 3 && (img->shape[2] == 1 || img->shape[2] == 3)));
+    bool fits =
+        img->dtype == DT_U8 && img->count > 0 &&
+        (img->ndim == 2 ||
+         (img->ndim == 3 && (img->shape[2] == 1 || img->shape[2] == 3)));
     if (!fits)
         return err_set(e, ERR_ARG, "cannot encode %s as a picture",
                        tensor_describe(img, text, sizeof text));

@@ -20,8 +20,8 @@ extern const struct image_caps image_caps_default; /* 256 MiB, 32768, 2^28 */
  * palette expanded, alpha over black dropped, 16 bit rounded to 8, EXIF
  * orientation applied. ERR_DATA (malformed, truncated), ERR_UNSUPPORTED. */
 enum err_code image_decode(const void *data, size_t n,
-                           const struct image_caps *caps,
-                           struct tensor **out, struct err *e) MUST_USE;
+                           const struct image_caps *caps, struct tensor **out,
+                           struct err *e) MUST_USE;
 /* The same from a file; the text names the file. */
 enum err_code image_read(const char *path, const struct image_caps *caps,
                          struct tensor **out, struct err *e) MUST_USE;

@@ -259,8 +259,8 @@ static void encode_body(struct job *j, struct jpeg_compress_struct *c,
                           (unsigned)j->comment.len);
     uint8_t *from = tensor_u8(j->img);
     while (c->next_scanline < c->image_height) {
-        JSAMPROW row = from + (size_t)c->next_scanline * (size_t)w *
-                                  (size_t)channels;
+        JSAMPROW row =
+            from + (size_t)c->next_scanline * (size_t)w * (size_t)channels;
         jpeg_write_scanlines(c, &row, 1);
     }
     jpeg_finish_compress(c);

@@ -7,9 +7,9 @@
 #include "lib/base/mem.h"
 #include "lib/media/image_codec.h"
 
-#define MAX_CHUNKS 256              /* ancillary chunks kept of one file */
-#define MAX_CHUNK_BYTES (8u << 20)  /* of one, after decompression */
-#define DEFLATE_RATIO 1032u         /* deflate's best; zlib's manual */
+#define MAX_CHUNKS 256             /* ancillary chunks kept of one file */
+#define MAX_CHUNK_BYTES (8u << 20) /* of one, after decompression */
+#define DEFLATE_RATIO 1032u        /* deflate's best; zlib's manual */
 #define MAX_TEXTS 64
 
 struct job {
@@ -21,7 +21,7 @@ struct job {
     const uint8_t *data; /* being read */
     size_t n, pos;
     struct tensor *out;
-    uint8_t *rgba;   /* whole picture with alpha, where it has one */
+    uint8_t *rgba; /* whole picture with alpha, where it has one */
     png_bytep *rows;
     int orientation;
     bool no_memory;

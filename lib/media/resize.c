@@ -17,8 +17,9 @@
 #define HOT __attribute__((optimize("O3")))
 #else
 #define HOT                                                                    \
-    __attribute__((optimize("O3"), target_clones("arch=x86-64-v4",            \
-                                                 "arch=x86-64-v3", "default")))
+    __attribute__((                                                            \
+        optimize("O3"),                                                        \
+        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #endif
 
 /* For each output position: which inputs count, and how much. */
@@ -83,8 +84,8 @@ static enum err_code axis_init(struct axis *a, size_t n, size_t size,
     return OK;
 }
 
-HOT static void row_set(float *restrict acc, const uint8_t *restrict p,
-                        float w, size_t n)
+HOT static void row_set(float *restrict acc, const uint8_t *restrict p, float w,
+                        size_t n)
 {
     for (size_t i = 0; i < n; i++)
         acc[i] = w * (float)p[i];
@@ -99,8 +100,7 @@ HOT static void row_set2(float *restrict acc, const uint8_t *restrict p,
 }
 
 HOT static void row_add(float *restrict acc, const uint8_t *restrict p,
-                         const uint8_t *restrict q, float wp, float wq,
-                         size_t n)
+                        const uint8_t *restrict q, float wp, float wq, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         acc[i] += wp * (float)p[i] + wq * (float)q[i];
@@ -188,8 +188,8 @@ HOT static void sum_columns_planar(const struct axis *a, const float *acc,
     }
 }
 
-static enum err_code resize_into(const struct tensor *src,
-                                 struct tensor *dst, struct err *e)
+static enum err_code resize_into(const struct tensor *src, struct tensor *dst,
+                                 struct err *e)
 {
     size_t sh = (size_t)src->shape[0], sw = (size_t)src->shape[1];
     size_t h = (size_t)dst->shape[0], w = (size_t)dst->shape[1];
@@ -231,8 +231,8 @@ struct tensor *image_resize(const struct tensor *src, int64_t h, int64_t w,
         return NULL;
     }
     if (h < 1 || w < 1 || h > MAX_SIDE || w > MAX_SIDE) {
-        err_set(e, ERR_ARG, "cannot resize to %lld x %lld pixels",
-                (long long)w, (long long)h);
+        err_set(e, ERR_ARG, "cannot resize to %lld x %lld pixels", (long long)w,
+                (long long)h);
         return NULL;
     }
     const int64_t shape[3] = {h, w, src->shape[2]};

@@ -26,15 +26,14 @@ static enum err_code open_still(struct video *v, struct err *e)
     if (most > 0 && side > most) {
         int64_t nh = (h * most + side / 2) / side;
         int64_t nw = (w * most + side / 2) / side;
-        struct tensor *t =
-            image_resize(v->still, nh ? nh : 1, nw ? nw : 1, e);
+        struct tensor *t = image_resize(v->still, nh ? nh : 1, nw ? nw : 1, e);
         if (!t)
             return e ? e->code : ERR_NOMEM;
         tensor_free(&v->still);
         v->still = t;
     }
-    v->info = (struct video_info){"picture", "picture", 1, 0, 1, false,
-                                  v->note};
+    v->info =
+        (struct video_info){"picture", "picture", 1, 0, 1, false, v->note};
     return OK;
 }
 
@@ -82,8 +81,7 @@ static enum err_code take_stream(struct video *v, struct video_input *in,
         return err_set(e, ERR_NOMEM, "no memory to open '%s'", v->path);
     if (st->codecpar->width > VIDEO_MAX_SIDE ||
         st->codecpar->height > VIDEO_MAX_SIDE ||
-        (int64_t)st->codecpar->width * st->codecpar->height >
-            VIDEO_MAX_PIXELS)
+        (int64_t)st->codecpar->width * st->codecpar->height > VIDEO_MAX_PIXELS)
         return err_set(e, ERR_UNSUPPORTED,
                        "'%s': frames of %d x %d pixels are over the limit",
                        v->path, st->codecpar->width, st->codecpar->height);
@@ -103,8 +101,7 @@ static enum err_code take_stream(struct video *v, struct video_input *in,
     v->shape.max_side = v->o.max_side;
     v->shape.deinterlace = v->o.deinterlace == VIDEO_DEINTERLACE_AUTO;
     snprintf(v->format, sizeof v->format, "%.*s",
-             (int)strcspn(in->fmt->iformat->name, ","),
-             in->fmt->iformat->name);
+             (int)strcspn(in->fmt->iformat->name, ","), in->fmt->iformat->name);
     v->info.format = v->format;
     v->info.codec = avcodec_get_name(v->par->codec_id);
     if (!avcodec_find_decoder(v->par->codec_id))

@@ -25,18 +25,18 @@ struct video; /* an open file */
 /* What is known of an open file. Changes only inside video_sample. */
 struct video_info {
     const char *format, *codec; /* FFmpeg's short names; "picture" for stills */
-    int64_t frames;  /* that will be delivered, after edit lists */
-    double fps;      /* average rate; 0 for a single frame */
-    int64_t packets; /* read from the stream */
-    bool decoded;    /* frames counted by decoding all, not from packets */
+    int64_t frames;             /* that will be delivered, after edit lists */
+    double fps;                 /* average rate; 0 for a single frame */
+    int64_t packets;            /* read from the stream */
+    bool decoded;     /* frames counted by decoding all, not from packets */
     const char *note; /* "" or what is wrong with the file, for the person */
 };
 
 /* One picture. The tensor u8[H,W,3] is upright (display matrix applied), has
  * square pixels, and sRGB values by the file's own matrix and range. */
 struct video_frame {
-    int64_t index;  /* 0 .. frames-1, in order of presentation */
-    int64_t pts_ns; /* the file's own time stamp of this frame */
+    int64_t index;          /* 0 .. frames-1, in order of presentation */
+    int64_t pts_ns;         /* the file's own time stamp of this frame */
     struct tensor *picture; /* the receiver takes a reference to keep it */
 };
 
@@ -86,8 +86,7 @@ struct video_writer;
  * frames of one size, 4:2:0 (4:4:4 for odd sizes), BT.601 limited range,
  * tagged. It is written to ".tmp-<name>" beside path; missing folders are
  * made. The bytes depend on the frames and options alone. */
-enum err_code video_writer_open(const char *path, int64_t height,
-                                int64_t width,
+enum err_code video_writer_open(const char *path, int64_t height, int64_t width,
                                 const struct video_writer_options *o,
                                 struct video_writer **out,
                                 struct err *e) MUST_USE;

@@ -37,8 +37,7 @@ static enum err_code decoder_open(struct decoder *d, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory to decode '%s'", p->path);
     int r = avcodec_parameters_to_context(d->codec, p->par);
     if (r >= 0) {
-        d->codec->pkt_timebase =
-            d->in.fmt->streams[d->in.stream]->time_base;
+        d->codec->pkt_timebase = d->in.fmt->streams[d->in.stream]->time_base;
         d->codec->thread_count = p->threads;
         d->codec->max_pixels = VIDEO_MAX_PIXELS;
         r = avcodec_open2(d->codec, codec, NULL);
@@ -76,8 +75,7 @@ static enum err_code take_frames(struct decoder *d, struct err *e)
 }
 
 /* pkt NULL empties the decoder. */
-static enum err_code feed(struct decoder *d, const AVPacket *pkt,
-                          struct err *e)
+static enum err_code feed(struct decoder *d, const AVPacket *pkt, struct err *e)
 {
     for (int tries = 0; tries < 4 && !d->stop; tries++) {
         int r = avcodec_send_packet(d->codec, pkt);

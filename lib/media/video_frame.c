@@ -288,8 +288,8 @@ static enum err_code prepare(struct video_converter *c, const AVFrame *f,
 }
 
 /* The converter's rows, turned upright. */
-static void copy_upright(const struct video_converter *c,
-                         const struct view *v, struct tensor *t)
+static void copy_upright(const struct video_converter *c, const struct view *v,
+                         struct tensor *t)
 {
     uint8_t *to = tensor_u8(t);
     int h = (int)t->shape[0], w = (int)t->shape[1];

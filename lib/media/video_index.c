@@ -96,10 +96,8 @@ static void check(struct video_index *x)
         }
 }
 
-enum err_code video_index_packets(struct video_index *x,
-                                  struct video_input *in,
-                                  const struct video_options *o,
-                                  struct err *e)
+enum err_code video_index_packets(struct video_index *x, struct video_input *in,
+                                  const struct video_options *o, struct err *e)
 {
     AVPacket *pkt = av_packet_alloc();
     enum err_code rc = OK;

@@ -39,7 +39,8 @@ static void on_log(void *ctx, int level, const char *fmt, va_list ap)
         return;
     atomic_fetch_add(&log_errors, 1);
     if (!log_first[0]) {
-        const char *text = strncmp(line, "[", 1) == 0 ? strchr(line, ']') : NULL;
+        const char *text =
+            strncmp(line, "[", 1) == 0 ? strchr(line, ']') : NULL;
         text = text ? text + 1 : line;
         while (*text == ' ')
             text++;
@@ -180,8 +181,7 @@ static int best_stream(const AVFormatContext *fmt)
             (st->disposition &
              (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)))
             continue;
-        int64_t score =
-            (int64_t)st->codecpar->width * st->codecpar->height;
+        int64_t score = (int64_t)st->codecpar->width * st->codecpar->height;
         if (st->disposition & AV_DISPOSITION_DEFAULT)
             score += (int64_t)1 << 40;
         if (avcodec_find_decoder(st->codecpar->codec_id))
@@ -236,8 +236,8 @@ enum err_code video_input_open(struct video_input *in, const char *path,
         return rc;
     uint8_t *room = av_malloc(IO_BUFFER);
     if (room)
-        in->io = avio_alloc_context(room, IO_BUFFER, 0, in, read_packet, NULL,
-                                    seek);
+        in->io =
+            avio_alloc_context(room, IO_BUFFER, 0, in, read_packet, NULL, seek);
     if (!in->io)
         av_free(room);
     in->fmt = avformat_alloc_context();

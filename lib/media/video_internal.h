@@ -18,7 +18,7 @@ struct video_input {
     int fd;
     AVFormatContext *fmt;
     AVIOContext *io;
-    int stream;  /* the chosen one, -1 before */
+    int stream;   /* the chosen one, -1 before */
     int io_errno; /* of a failed read */
 };
 
@@ -36,7 +36,7 @@ void video_input_close(struct video_input *in);
 /* ---- video_frame.c: decoded frames to pictures ---- */
 
 struct video_shape {
-    AVRational sar;    /* of the container; num 0: the frame's */
+    AVRational sar; /* of the container; num 0: the frame's */
     bool has_matrix;
     int32_t matrix[9]; /* display matrix of the container */
     int64_t max_side;
@@ -76,8 +76,7 @@ struct video_index {
 void video_index_free(struct video_index *x);
 /* Read all packets. ERR_NOMEM, ERR_UNSUPPORTED (too many), ERR_CANCEL; bad
  * data only makes x->trusted false. */
-enum err_code video_index_packets(struct video_index *x,
-                                  struct video_input *in,
+enum err_code video_index_packets(struct video_index *x, struct video_input *in,
                                   const struct video_options *o,
                                   struct err *e) MUST_USE;
 /* Append a delivered frame. */

@@ -142,8 +142,7 @@ static enum err_code pass_frame(void *arg, const AVFrame *f, bool *stop,
     struct tensor *t = NULL;
     if (s->ordinal++ != s->list[s->next])
         return OK;
-    enum err_code rc =
-        video_convert(&s->v->converter, &s->v->shape, f, &t, e);
+    enum err_code rc = video_convert(&s->v->converter, &s->v->shape, f, &t, e);
     if (!rc)
         rc = hand_on(s, s->next, t, e);
     tensor_free(&t);
@@ -162,10 +161,8 @@ static enum err_code count_frame(void *arg, const AVFrame *f, bool *stop,
 
 static struct video_pass new_pass(struct video *v, int threads)
 {
-    return (struct video_pass){.path = v->path,
-                               .o = &v->o,
-                               .par = v->par,
-                               .threads = threads};
+    return (struct video_pass){
+        .path = v->path, .o = &v->o, .par = v->par, .threads = threads};
 }
 
 static enum err_code ask(struct sampling *s, struct err *e)
@@ -193,10 +190,9 @@ static void write_note(struct video *v, const struct video_pass *p,
     int64_t lost = expected - v->info.frames;
     *to = 0;
     if (p->bad_packets || p->damaged_frames || lost > 0 || p->read_error)
-        n = snprintf(to, room, "%lld of %lld frames decoded",
-                     (long long)v->info.frames,
-                     (long long)(expected > v->info.frames ? expected
-                                                           : v->info.frames));
+        n = snprintf(
+            to, room, "%lld of %lld frames decoded", (long long)v->info.frames,
+            (long long)(expected > v->info.frames ? expected : v->info.frames));
     if (p->read_error && n >= 0 && (size_t)n < room)
         n += snprintf(to + n, room - (size_t)n, "; file ends early");
     if (p->bad_packets && n >= 0 && (size_t)n < room)
@@ -214,8 +210,8 @@ static enum err_code count_all(struct video *v, struct err *e)
     struct video_index fresh;
     struct video_pass p;
     enum err_code rc;
-    int64_t expected = v->promised > v->info.packets ? v->promised
-                                                     : v->info.frames;
+    int64_t expected =
+        v->promised > v->info.packets ? v->promised : v->info.frames;
     for (;;) {
         memset(&fresh, 0, sizeof fresh);
         p = new_pass(v, v->threads_full);
@@ -272,8 +268,7 @@ static enum err_code sample_counted(struct sampling *s, struct err *e)
 
 /* Decode what the chosen frames need; *fits tells whether all came as the
  * packets promised. Nothing is delivered. */
-static enum err_code hold_chosen(struct sampling *s, bool *fits,
-                                 struct err *e)
+static enum err_code hold_chosen(struct sampling *s, bool *fits, struct err *e)
 {
     struct video *v = s->v;
     uint8_t *plan = mem_calloc(v->index.n_packets, 1);

@@ -138,19 +138,17 @@ static int open_frame(struct video_writer *w)
     w->frame->format = w->codec->pix_fmt;
     w->frame->width = w->codec->width;
     w->frame->height = w->codec->height;
-    w->sws = sws_getContext(w->codec->width, w->codec->height,
-                            AV_PIX_FMT_RGB24, w->codec->width,
-                            w->codec->height, w->codec->pix_fmt,
-                            SWS_BICUBIC | SWS_ACCURATE_RND |
-                                SWS_FULL_CHR_H_INP | SWS_BITEXACT,
-                            NULL, NULL, NULL);
+    w->sws = sws_getContext(
+        w->codec->width, w->codec->height, AV_PIX_FMT_RGB24, w->codec->width,
+        w->codec->height, w->codec->pix_fmt,
+        SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP | SWS_BITEXACT,
+        NULL, NULL, NULL);
     if (!w->sws)
         return AVERROR(ENOMEM);
     return av_frame_get_buffer(w->frame, 0);
 }
 
-enum err_code video_writer_open(const char *path, int64_t height,
-                                int64_t width,
+enum err_code video_writer_open(const char *path, int64_t height, int64_t width,
                                 const struct video_writer_options *o,
                                 struct video_writer **out, struct err *e)
 {
@@ -203,8 +201,7 @@ static enum err_code encode(struct video_writer *w, const AVFrame *frame,
             break;
         if (w->pkt->duration == 0)
             w->pkt->duration = 1;
-        av_packet_rescale_ts(w->pkt, w->codec->time_base,
-                             w->stream->time_base);
+        av_packet_rescale_ts(w->pkt, w->codec->time_base, w->stream->time_base);
         w->pkt->stream_index = w->stream->index;
         r = av_interleaved_write_frame(w->fmt, w->pkt);
     }
@@ -222,8 +219,7 @@ enum err_code video_writer_put(struct video_writer *w,
                        w->path, (long long)w->height, (long long)w->width,
                        tensor_describe(frame, text, sizeof text));
     if (w->failed)
-        return err_set(e, ERR_STATE, "writing '%s' has failed before",
-                       w->path);
+        return err_set(e, ERR_STATE, "writing '%s' has failed before", w->path);
     if (av_frame_make_writable(w->frame) < 0)
         return err_set(e, ERR_NOMEM, "no memory to write '%s'", w->path);
     const uint8_t *planes[4] = {tensor_u8(frame), NULL, NULL, NULL};

@@ -136,7 +136,7 @@ int main(int argc, char **argv)
             }
     double s = (double)(clock_ns() - start) * 1e-9;
     if (timing)
-        printf("%d clips in %.3f s: %.2f clips/s\n",
-               (argc - optind) * repeats, s, (argc - optind) * repeats / s);
+        printf("%d clips in %.3f s: %.2f clips/s\n", (argc - optind) * repeats,
+               s, (argc - optind) * repeats / s);
     return bad ? 1 : 0;
 }
