@@ -53,7 +53,10 @@ static void test_progress_texts(void **state)
         progress_update(&p, k * S, 500 + (k - 2), 1000, 0);
     assert_in_range((int)(progress_rate(&p) * 100), 99, 101);
     assert_in_range((int)progress_left_s(&p), 430, 450);
-    progress_update(&p, 61 * S, 1000, 1000, 0);
+    for (int64_t k = 61; k <= 100; k++) /* nothing for 40 s */
+        progress_update(&p, k * S, 558, 1000, 0);
+    assert_in_range((int)(progress_rate(&p) * 100), 557, 559);
+    progress_update(&p, 101 * S, 1000, 1000, 0);
     assert_int_equal((int)progress_left_s(&p), 0);
     assert_string_equal(progress_time(7.4, text, sizeof text), "0:07");
     assert_string_equal(progress_time(760, text, sizeof text), "12:40");

@@ -45,6 +45,10 @@ double progress_rate(const struct progress *p)
         return 0;
     int64_t ns = p->at_ns[p->n - 1] - p->at_ns[0];
     int64_t items = p->at_done[p->n - 1] - p->at_done[0];
+    if (items == 0) { /* slow items: what the whole run gives */
+        ns = p->at_ns[p->n - 1] - p->start_ns;
+        items = p->done;
+    }
     return ns > 0 ? (double)items * 1e9 / (double)ns : 0;
 }
 

@@ -10,7 +10,8 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
-/* The rate is that of the last 10 s or so. */
+/* The rate is that of the last 10 s or so; of the whole run if nothing was done
+ * in them. */
 #define PROGRESS_SAMPLES 32
 struct progress {
     int64_t start_ns;
