@@ -97,7 +97,8 @@ $B/tests/stages/%: $B/obj/tests/stages/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
-$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/driver.o $(LIB)
+FUZZ_DRIVER ?= $B/obj/tests/fuzz/driver.o
+$B/fuzz/%: $B/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(OPT) $(SAN) -o $@ $(filter %.o,$^) $(LIB) $(LDFLAGS) $(LIBS)
@@ -108,6 +109,7 @@ $B/bench/%: $B/obj/bench/%.o $(LIB)
 	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
 .PHONY: tests fuzzers benches
+fuzzers: $(FUZZERS)
 tests: all $(TESTS) $(TSTAGES) $(FUZZERS)
 benches: all $(BENCHES)
 
@@ -139,6 +141,14 @@ tsan: ## the tests under the thread sanitizer, in build-tsan/
 	$(Q)$(MAKE) --no-print-directory B=build-tsan OPT="-O1 -g" \
 	  SAN="-fsanitize=thread" check-built
 
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## libFuzzer (clang) on every target, FUZZ_SECONDS each, in build-fuzz/
+	$(Q)$(MAKE) --no-print-directory B=build-fuzz CC=clang OPENMP= \
+	  OPT="-O1 -g" SAN="-fsanitize=address,undefined,fuzzer-no-link" \
+	  LDFLAGS="-fsanitize=fuzzer" FUZZ_DRIVER= fuzzers
+	$(Q)BUILD=build-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh
+
 .PHONY: bench-preprocess
 bench-preprocess: ## preprocessing and landmarks against OpenCV + PyTorch
 	$(Q)$(MAKE) --no-print-directory benches
@@ -160,11 +170,11 @@ install: all ## install into PREFIX (with DESTDIR)
 
 .PHONY: clean
 clean: ## remove build folders
-	rm -rf $B build-asan build-tsan
+	rm -rf $B build-asan build-tsan build-fuzz
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | \
 	  awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)
