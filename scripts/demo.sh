@@ -37,11 +37,14 @@ else
 fi
 
 step "3. The most frontal of these frames, turned to 25 poses"
-# the frame that looks straightest into the camera: the nose's tip (point 30)
-# nearest to the middle of the jaw's ends (0 and 16)
+# the frame that looks straightest into the camera, eyes open: the nose's tip
+# (point 30) nearest to the middle of the jaw's ends (0, 16), lids (37, 41)
+# apart by at least a third of the eye's width (36, 39); point k is line k + 2
 frame=$(find "$out/pairs" -name 'landmarks_*.csv' | sort | while read -r f; do
-	awk -F, -v f="$f" 'NR == 2 {a = $1} NR == 18 {b = $1} NR == 32 {c = $1}
-		END {d = (c - (a + b) / 2) / (b - a); print (d < 0 ? -d : d), f}' "$f"
+	awk -F, -v f="$f" 'NR > 1 {x[NR - 2] = $1; y[NR - 2] = $2} END {
+		d = (x[30] - (x[0] + x[16]) / 2) / (x[16] - x[0])
+		open = (y[41] - y[37]) / (x[39] - x[36])
+		print (d < 0 ? -d : d) + (open < 0.33 ? 0.33 - open : 0) * 3, f}' "$f"
 done | sort -g | head -n 1 | sed 's/^[^ ]* //; s/landmarks_\([0-9]*\).csv$/frame_\1.jpg/')
 [ -f "$frame" ] || { echo "demo: no frame was stored in $out/pairs" >&2; exit 1; }
 picture=$out/pictures/head/portrait.${frame##*.}
