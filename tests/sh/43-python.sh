@@ -44,6 +44,12 @@ grid="--set turn.ry=-20,-10,0,10,20"
 "$facet" tape diff --ids --tol 1e-5 c.tape py.tape || fail "they differ"
 none_left "Python stage"
 
+# In the example's pipeline, between stages of ours.
+"$facet" run "$root/examples/python-stage.yaml" --set out=sheets --set heads=1 \
+	--set rotator="$PYTHON $root/examples/pose-rotator.py" > out 2> err ||
+	fail "examples/python-stage.yaml"
+[ "$(find sheets -name 'sheet_*.png' | wc -l)" -eq 1 ] || fail "no sheet"
+
 # A source, a transform that fails and dies, and a sink.
 cat > three.py <<'P'
 import os, sys, msgpack, zmq
