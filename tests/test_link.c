@@ -109,7 +109,9 @@ static void open_pair(struct pair *p, int n, size_t batch)
             outbox_add(p->out, 0, 3, "in", k, 1, p->endpoint[k], &e), OK);
     assert_int_equal(outbox_edges(p->out, 0), 1);
     assert_int_equal(outbox_edges(p->out, 1), 0);
-    settle(p);
+    for (int i = 0; i < 10000 && outbox_stats(p->out).answered < (size_t)n; i++)
+        poll_all(p);
+    assert_int_equal(outbox_stats(p->out).answered, n);
 }
 
 static void close_pair(struct pair *p)
@@ -236,8 +238,10 @@ static void test_the_least_busy_replica_gets_it(void **state)
         inbox_release(p.in[1], from, bytes);
         item_free(&it);
     }
+    assert_int_equal(outbox_stats(p.out).in_hand, 8);
     assert_int_equal(inbox_flush(p.in[1], true, &e), OK);
-    settle(&p);
+    for (int i = 0; i < 10000 && outbox_stats(p.out).in_hand > 4; i++)
+        poll_all(&p);
     assert_int_equal(send_all(&p, 4, 10), 4);
     arrive(&p, 0, 4);
     arrive(&p, 1, 4);
@@ -306,12 +310,15 @@ static void say(struct link *l, const char *kind, const char *key,
     item_free(&it);
 }
 
-static enum err_code poll_in(struct pair *p, struct err *e)
+/* Until an error, or until n items wait; with n = 0 for a while. */
+static enum err_code poll_in(struct pair *p, size_t n, struct err *e)
 {
     enum err_code rc = OK;
     *e = (struct err){0};
-    for (int i = 0; !rc && i < 30; i++) {
+    for (int i = 0; !rc && i < (n ? 10000 : 30); i++) {
         rc = inbox_poll(p->in[0], e);
+        if (n && inbox_waiting(p->in[0]) == n)
+            break;
         usleep(1000);
     }
     return rc;
@@ -328,23 +335,23 @@ static void test_strangers_and_old_epochs(void **state)
     struct link *l = link_connect(p.hub, p.endpoint[0], "9.1", &e);
     say(l, "hello", KEY, 1); /* not among the expected */
     say(l, "item", NULL, 1);
-    assert_int_equal(poll_in(&p, &e), OK);
+    assert_int_equal(poll_in(&p, 0, &e), OK);
     assert_int_equal(inbox_waiting(p.in[0]), 0);
     link_close(&l, 0);
 
     l = link_connect(p.hub, p.endpoint[0], "8.5", &e);
     say(l, "item", NULL, 5); /* before its hello */
-    assert_int_equal(poll_in(&p, &e), OK);
+    assert_int_equal(poll_in(&p, 0, &e), OK);
     assert_int_equal(inbox_waiting(p.in[0]), 0);
     say(l, "hello", KEY, 5);
     say(l, "item", NULL, 4); /* of an older epoch */
-    assert_int_equal(poll_in(&p, &e), OK);
+    assert_int_equal(poll_in(&p, 0, &e), OK);
     assert_int_equal(inbox_waiting(p.in[0]), 0);
     say(l, "item", NULL, 5);
-    assert_int_equal(poll_in(&p, &e), OK);
+    assert_int_equal(poll_in(&p, 1, &e), OK);
     assert_int_equal(inbox_waiting(p.in[0]), 1);
     say(l, "cake", NULL, 5);
-    assert_int_equal(poll_in(&p, &e), ERR_DATA);
+    assert_int_equal(poll_in(&p, 99, &e), ERR_DATA);
     assert_non_null(strstr(e.text, "process 8"));
     assert_non_null(strstr(e.text, "cake"));
     link_close(&l, 0);
@@ -360,7 +367,7 @@ static void test_key_of_another_run(void **state)
     assert_int_equal(inbox_expect(p.in[0], 8, 1, &e), OK);
     struct link *l = link_connect(p.hub, p.endpoint[0], "8.1", &e);
     say(l, "hello", "wrong", 1);
-    assert_int_equal(poll_in(&p, &e), ERR_DATA);
+    assert_int_equal(poll_in(&p, 99, &e), ERR_DATA);
     assert_non_null(strstr(e.text, "key"));
     link_close(&l, 0);
     close_pair(&p);

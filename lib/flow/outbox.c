@@ -388,5 +388,11 @@ size_t outbox_links(const struct outbox *o, struct link **out, size_t max)
 
 struct outbox_stats outbox_stats(const struct outbox *o)
 {
-    return o->stats;
+    struct outbox_stats s = o->stats;
+    for (size_t i = 0; i < o->n_dest; i++) {
+        const struct dest *d = o->dest[i];
+        s.answered += d->window_items > 0;
+        s.in_hand += d->sent_items - d->freed_items;
+    }
+    return s;
 }

@@ -66,6 +66,8 @@ size_t outbox_links(const struct outbox *o, struct link **out, size_t max);
 struct outbox_stats {
     size_t kept, kept_bytes; /* now */
     uint64_t sent, sent_bytes;
+    size_t answered;  /* receivers that have given credit */
+    uint64_t in_hand; /* items that receivers have not finished with */
 };
 struct outbox_stats outbox_stats(const struct outbox *o);
 
