@@ -155,11 +155,35 @@ static enum err_code emit(struct ctx *c, struct stage *s,
     return stage_emit(s, NULL, it, e);
 }
 
+/* Folders that could not be opened become failed items, so that they are
+ * counted and kept with their reason. */
+static enum err_code fail_unreadable(struct ctx *c, struct stage *s,
+                                     struct err *e)
+{
+    for (size_t i = 0; i < c->cat.n_unreadable; i++) {
+        struct item *it = item_new(e);
+        if (!it)
+            return ERR_NOMEM;
+        enum err_code rc = item_set_str(it, "path", c->root, e);
+        if (!rc)
+            stage_fail(s, it, ERR_IO, "%s", c->cat.unreadable[i]);
+        item_free(&it);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
 static enum err_code catalog_produce(void *ctx, struct stage *s, bool *end,
                                      struct err *e)
 {
     struct ctx *c = ctx;
     int64_t n = stage_replicas(s) > 1 ? stage_replicas(s) : 1;
+    if (!c->reported && stage_replica(s) == 0) {
+        enum err_code rc = fail_unreadable(c, s, e);
+        if (rc)
+            return rc;
+    }
     report(c, s);
     for (int k = 0; k < EMIT_AT_ONCE; k++) {
         while (c->next < c->todo &&

@@ -278,6 +278,17 @@ static void file_listing(void **state)
     assert_string_equal(l.names[1], "-b/2.mp4");
     assert_string_equal(l.names[2], "a.txt");
     file_list_free(&l);
+    if (geteuid() != 0) { /* root opens everything */
+        char *shut = path_join(folder, "w/-b");
+        assert_int_equal(chmod(shut, 0), 0);
+        assert_int_equal(file_walk(root, 100, &l, &e), OK);
+        assert_int_equal(chmod(shut, 0755), 0);
+        assert_int_equal(l.n, 2);
+        assert_int_equal(l.n_unreadable, 1);
+        assert_non_null(strstr(l.unreadable[0], "-b': Permission denied"));
+        file_list_free(&l);
+        mem_free(shut);
+    }
     assert_int_equal(file_walk(root, 3, &l, &e), ERR_DATA);
     assert_int_equal(file_walk("/nonexistent/x", 3, &l, &e), ERR_NOTFOUND);
     int64_t live = mem_live();

@@ -218,6 +218,22 @@ struct walk {
 static enum err_code walk_folder(struct walk *w, const char *rel, int depth,
                                  struct err *e);
 
+/* Append s (taken over, also on failure) to a list that grows at each power
+ * of two. */
+static enum err_code list_add(char ***list, size_t *n, char *s, struct err *e)
+{
+    char **grown = *list;
+    if (s && (*n & (*n - 1)) == 0)
+        grown = mem_resize(grown, *n ? 2 * *n : 1, sizeof *grown);
+    if (!s || !grown) {
+        mem_free(s);
+        return err_set(e, ERR_NOMEM, "no memory for a listing");
+    }
+    *list = grown;
+    grown[(*n)++] = s;
+    return OK;
+}
+
 static enum err_code walk_entry(struct walk *w, const char *rel,
                                 const char *name, int depth, struct err *e)
 {
@@ -236,18 +252,8 @@ static enum err_code walk_entry(struct walk *w, const char *rel,
             rc = err_set(e, ERR_DATA, "more than %zu files below '%s'", w->max,
                          w->root);
         } else {
-            char **grown = w->out->names;
-            /* Grows at each power of two. */
-            if ((w->out->n & (w->out->n - 1)) == 0)
-                grown = mem_resize(grown, w->out->n ? 2 * w->out->n : 1,
-                                   sizeof *grown);
-            if (!grown) {
-                rc = err_set(e, ERR_NOMEM, "no memory for a listing");
-            } else {
-                w->out->names = grown;
-                grown[w->out->n++] = path;
-                path = NULL;
-            }
+            rc = list_add(&w->out->names, &w->out->n, path, e);
+            path = NULL;
         }
     }
     mem_free(path);
@@ -267,6 +273,13 @@ static enum err_code walk_folder(struct walk *w, const char *rel, int depth,
     DIR *d = opendir(full);
     struct stat st;
     enum err_code rc = OK;
+    if (!d && depth > 0) {
+        struct err why;
+        err_errno(&why, ERR_IO, errno, "cannot open folder '%s'", full);
+        rc = list_add(&w->out->unreadable, &w->out->n_unreadable,
+                      mem_strdup(why.text), e);
+        goto out;
+    }
     if (!d || fstat(dirfd(d), &st) != 0) {
         rc = err_errno(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
                        "cannot open folder '%s'", full);
@@ -313,5 +326,8 @@ void file_list_free(struct file_list *l)
     for (size_t i = 0; i < l->n; i++)
         mem_free(l->names[i]);
     mem_free(l->names);
+    for (size_t i = 0; i < l->n_unreadable; i++)
+        mem_free(l->unreadable[i]);
+    mem_free(l->unreadable);
     *l = (struct file_list){0};
 }

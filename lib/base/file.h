@@ -29,10 +29,14 @@ void path_ext(const char *path, char out[16]);
 
 /* Every regular file below root (symlinks to files followed, no cycles),
  * sorted by bytes of the path relative to root, which is what names holds.
- * Files and folders whose name starts with '.' are left out. */
+ * Files and folders whose name starts with '.' are left out. A folder below
+ * root that cannot be opened is noted in `unreadable` with its reason, and the
+ * walk goes on. */
 struct file_list {
     char **names;
     size_t n;
+    char **unreadable; /* "cannot open folder 'x': Permission denied" */
+    size_t n_unreadable;
 };
 enum err_code file_walk(const char *root, size_t max_files,
                         struct file_list *out, struct err *e) MUST_USE;

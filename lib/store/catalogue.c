@@ -145,6 +145,9 @@ void catalogue_free(struct catalogue *c)
     for (size_t i = 0; i < c->n; i++)
         catalogue_entry_free(&c->entries[i]);
     mem_free(c->entries);
+    for (size_t i = 0; i < c->n_unreadable; i++)
+        mem_free(c->unreadable[i]);
+    mem_free(c->unreadable);
     *c = (struct catalogue){0};
 }
 
@@ -232,6 +235,10 @@ static enum err_code list_tree(const struct catalogue_options *o,
         c->entries[c->n++] = (struct catalogue_entry){.path = l.names[i]};
         l.names[i] = NULL;
     }
+    c->unreadable = l.unreadable;
+    c->n_unreadable = l.n_unreadable;
+    l.unreadable = NULL;
+    l.n_unreadable = 0;
     file_list_free(&l);
     return rc;
 }

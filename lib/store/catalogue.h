@@ -45,6 +45,8 @@ struct catalogue {
     size_t left_out;   /* of other kinds */
     size_t bad_names;  /* not UTF-8, control characters, ... (warned of) */
     size_t duplicates; /* listed twice (warned of) */
+    char **unreadable; /* folders that could not be opened: the reasons */
+    size_t n_unreadable;
 };
 
 /* ERR_NOTFOUND: no root, no list. ERR_DATA: nothing to list, or a malformed
