@@ -52,9 +52,9 @@ while [ $i -lt 4 ]; do
 	done
 	i=$((i + 1))
 done
-facet tape cat "$d"/mix??.tape | gen > "$d/mixed.tape"
+facet tape cat "$d"/mix??.tape | gen > "$d/blend.tape"
 facet tape cat "$d"/res??.tape > "$d/expect.tape"
-facet tape diff --ids "$d/mixed.tape" "$d/expect.tape" ||
+facet tape diff --ids "$d/blend.tape" "$d/expect.tape" ||
 	fail "interleaved views differ"
 
 # Grey stays grey: only colours of the source (and factors on them) occur.
