@@ -54,9 +54,10 @@ static void measure(const struct tensor *found, const struct tensor *truth,
 {
     double error[LANDMARKS], sum = 0;
     size_t stride = (size_t)found->shape[1];
+    size_t truth_stride = (size_t)truth->shape[1];
     for (size_t i = 0; i < LANDMARKS; i++) {
         const float *a = tensor_f32(found) + i * stride;
-        const float *b = tensor_f32(truth) + i * 2;
+        const float *b = tensor_f32(truth) + i * truth_stride;
         error[i] = hypot((double)a[0] - (double)b[0],
                          (double)a[1] - (double)b[1]) / eyes;
         sum += error[i];
@@ -83,7 +84,9 @@ static enum err_code evaluator_transform(void *ctx, struct stage *s,
     /* A face that an earlier stage has set aside was not found, whatever
      * fields it carries. */
     bool missed = !found || item_get(in[0], "error_code");
-    double eyes = landmark_outer_eye(tensor_f32(truth), 2);
+    if (truth->shape[1] < 2 || truth->shape[1] > 8)
+        return err_set(e, ERR_DATA, "landmarks_true needs x and y");
+    double eyes = landmark_outer_eye(tensor_f32(truth), (int)truth->shape[1]);
     if (!(eyes > 0) || !isfinite(eyes))
         return err_set(e, ERR_DATA, "the annotated outer eye corners coincide");
     if (found && found->shape[1] < 2)
@@ -235,7 +238,7 @@ static void evaluator_close(void *ctx)
 
 static const struct stage_port in_ports[] = {
     {"in",
-     "landmarks_true f32[68,2], landmarks f32[68,*]?, score f64?, path str?",
+     "landmarks_true f32[68,*], landmarks f32[68,*]?, score f64?, path str?",
      "Faces with annotated and found points in pixels; one without found "
      "points (or set aside by an earlier stage) counts as not found."},
     {NULL, NULL, NULL},
