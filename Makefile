@@ -123,6 +123,7 @@ deps-check:
 
 .PHONY: check
 check: deps-test ## install what is missing, build, run the short tests
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) tests
 	$(Q)$(MAKE) --no-print-directory check-built
 .PHONY: check-built
 check-built: tests
@@ -130,7 +131,7 @@ check-built: tests
 
 .PHONY: demo
 demo: deps ## install what is missing, build, render heads, make pairs and views
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
 	$(Q)BUILD=$B scripts/demo.sh
 
 .PHONY: asan tsan
