@@ -22,7 +22,7 @@ struct run_args {
     const char *file, *log;
     const char *sets[MAX_SETS + 1];
     size_t n_sets;
-    int64_t start_timeout;
+    int64_t start_timeout, exit_timeout;
     bool dry_run, quiet;
 };
 
@@ -69,9 +69,11 @@ static void show(void *arg, enum supervisor_text kind, const char *text)
 
 static int read_args(int argc, char **argv, struct run_args *a)
 {
-    static const char *const options[] = {"--set", "--dry-run",       "--quiet",
-                                          "--log", "--start-timeout", NULL};
+    static const char *const options[] = {
+        "--set",           "--dry-run",      "--quiet", "--log",
+        "--start-timeout", "--exit-timeout", NULL};
     a->start_timeout = 60;
+    a->exit_timeout = 20;
     for (int i = 1; i < argc; i++) {
         int missing = 0;
         const char *name = "--set";
@@ -90,11 +92,15 @@ static int read_args(int argc, char **argv, struct run_args *a)
             a->log = v;
             continue;
         }
+        int64_t *seconds = &a->start_timeout;
         if (!v)
             v = cli_value(argc, argv, &i, name = "--start-timeout", &missing);
+        if (!v && !missing) {
+            v = cli_value(argc, argv, &i, name = "--exit-timeout", &missing);
+            seconds = &a->exit_timeout;
+        }
         if (v && !missing) {
-            if (!text_to_i64(v, &a->start_timeout) || a->start_timeout < 1 ||
-                a->start_timeout > 86400)
+            if (!text_to_i64(v, seconds) || *seconds < 1 || *seconds > 86400)
                 return cli_usage("run", "'%s' is no number of seconds", v);
             continue;
         }
@@ -168,6 +174,7 @@ static int supervise(const struct pipeline *p, const struct run_args *a)
         .facet = n > 0 ? self : NULL,
         .columns = a->quiet ? 0 : columns_of_terminal(),
         .hello_timeout_s = (int)a->start_timeout,
+        .exit_timeout_s = (int)a->exit_timeout,
         .text = show,
         .arg = &screen,
     };
@@ -230,6 +237,7 @@ static const struct cli_verb verb_run = {
         "  --quiet, -q          no progress and no table\n"
         "  --log FILE           append all lines to FILE too\n"
         "  --start-timeout S    seconds for a process to answer (60)\n"
+        "  --exit-timeout S     seconds for one that is through to exit (20)\n"
         "\n"
         "Exit status: 0 all went well; 1 some items failed (they are in the\n"
         "dead-letter folder, with reasons); 2 the file or the arguments are\n"

@@ -9,9 +9,10 @@
  *                                          go
  *   stats  counters, a few times a second
  *   report text (a result line)
- *   fatal  code text (it ends with 3)
  *                                          stop
+ *   fatal  text, counters (it ends with 3)
  *   bye    counters (it ends with 0)
+ *                                          bye    leave now
  */
 #ifndef FACET_FLOW_CONTROL_H
 #define FACET_FLOW_CONTROL_H

@@ -73,7 +73,7 @@ void inbox_free(struct inbox **b)
     for (size_t i = 0; i < (*b)->n_sender; i++)
         mem_free((*b)->sender[i]);
     mem_free((*b)->sender);
-    link_close(&(*b)->link, 1000);
+    link_close(&(*b)->link, 0);
     mem_free(*b);
     *b = NULL;
 }
@@ -152,6 +152,20 @@ static enum err_code tell_done(struct inbox *b, struct sender *s, struct err *e)
     return rc;
 }
 
+/* The answer to `end`: the sender need not wait for us any more. */
+static enum err_code tell_ended(struct inbox *b, struct sender *s,
+                                struct err *e)
+{
+    struct item *it = item_new(e);
+    if (!it)
+        return ERR_NOMEM;
+    snprintf(it->kind, sizeof it->kind, "end");
+    it->epoch = b->epoch;
+    enum err_code rc = link_send(b->link, s->name, it, e);
+    item_free(&it);
+    return rc;
+}
+
 /* The sender of that name; NULL for a stranger or an older epoch. */
 static struct sender *sender_of(const struct inbox *b, const char *name)
 {
@@ -198,7 +212,7 @@ static enum err_code take_message(struct inbox *b, struct sender *s,
         return OK;
     if (strcmp(kind, "end") == 0) {
         s->ended = true;
-        return OK;
+        return tell_ended(b, s, e);
     }
     if (strcmp(kind, "item") != 0)
         return err_set(e, ERR_DATA, "process %d sent '%s', which is no item",

@@ -9,9 +9,8 @@
 #include "lib/base/mem.h"
 #include "lib/data/wire.h"
 
-#define COPY_BELOW                                                             \
-    16384             /* smaller parts are copied, larger ones referenced      \
-                       */
+/* Smaller parts are copied, larger ones referenced. */
+#define COPY_BELOW 16384
 #define MAX_WAIT 4096 /* sockets and descriptors in one wait */
 
 /* A part that a socket still held when it was sent. ZeroMQ lets go of it on a
@@ -119,6 +118,11 @@ static struct link *link_new(struct link_hub *hub, int type, struct err *e)
     if (!rc && zmq_setsockopt(l->sock, ZMQ_MAXMSGSIZE, &max, sizeof max))
         rc = err_set(e, ERR_IO, "cannot set up a socket: %s",
                      zmq_strerror(zmq_errno()));
+    /* Before bind: a ROUTER's listener copies it, and with the default (for
+     * ever) what is left for a peer that has gone would keep zmq_ctx_term
+     * waiting for ever, whatever linger the socket is closed with. */
+    if (!rc)
+        rc = set_int(l->sock, ZMQ_LINGER, 0, e);
     if (!rc && l->router) /* a replaced peer takes its name over */
         rc = set_int(l->sock, ZMQ_ROUTER_HANDOVER, 1, e);
     if (rc)

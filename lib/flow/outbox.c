@@ -32,6 +32,7 @@ struct dest {
     uint64_t window_items, window_bytes; /* 0 until it answered our hello */
     uint64_t sent_items, sent_bytes, freed_items, freed_bytes;
     size_t n_kept;
+    bool ended; /* it has answered our `end` */
     struct kept *bucket[BUCKETS];
 };
 
@@ -92,7 +93,7 @@ struct outbox *outbox_new(struct link_hub *hub, int index, uint32_t epoch,
     return o;
 }
 
-static void dest_free(struct dest *d, int linger_ms)
+static void dest_free(struct dest *d)
 {
     for (size_t i = 0; i < BUCKETS; i++)
         while (d->bucket[i]) {
@@ -101,16 +102,16 @@ static void dest_free(struct dest *d, int linger_ms)
             outbox_unshare(&k->s);
             mem_free(k);
         }
-    link_close(&d->link, linger_ms);
+    link_close(&d->link, 0);
     mem_free(d);
 }
 
-void outbox_free(struct outbox **o, int linger_ms)
+void outbox_free(struct outbox **o)
 {
     if (!*o)
         return;
     for (size_t i = 0; i < (*o)->n_dest; i++)
-        dest_free((*o)->dest[i], linger_ms);
+        dest_free((*o)->dest[i]);
     mem_free((*o)->dest);
     for (size_t p = 0; p < MAX_PORTS; p++) {
         for (size_t i = 0; i < (*o)->n_edge[p]; i++)
@@ -156,7 +157,7 @@ static struct dest *dest_get(struct outbox *o, int index, uint32_t epoch,
     d->epoch = epoch;
     d->link = link_connect(o->hub, endpoint, o->name, e);
     if (!d->link || say_hello(o, d, e)) {
-        dest_free(d, 0);
+        dest_free(d);
         return NULL;
     }
     o->dest[o->n_dest++] = d;
@@ -343,6 +344,10 @@ static enum err_code take_message(struct outbox *o, struct dest *d,
         }
         return rc;
     }
+    if (strcmp(it->kind, "end") == 0) {
+        d->ended = true;
+        return OK;
+    }
     return err_set(e, ERR_DATA, "process %d sent '%s', which is no answer",
                    d->index, it->kind);
 }
@@ -377,6 +382,14 @@ enum err_code outbox_end(struct outbox *o, struct err *e)
         rc = link_send(o->dest[i]->link, NULL, it, e);
     item_free(&it);
     return rc;
+}
+
+bool outbox_ended(const struct outbox *o)
+{
+    for (size_t i = 0; i < o->n_dest; i++)
+        if (!o->dest[i]->ended)
+            return false;
+    return true;
 }
 
 size_t outbox_links(const struct outbox *o, struct link **out, size_t max)

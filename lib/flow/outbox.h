@@ -3,7 +3,8 @@
  *
  * Protocol (docs/flow.md): to each receiver `hello`, then items with the field
  * facet.port, at last `end`; from it `credit` (items and bytes that it has
- * finished with, counted from the start, and its window) and `done` (ids). */
+ * finished with, counted from the start, and its window), `done` (ids), and an
+ * `end` that answers ours. */
 #ifndef FACET_FLOW_OUTBOX_H
 #define FACET_FLOW_OUTBOX_H
 
@@ -27,9 +28,9 @@ struct outbox;
 /* index, epoch: of this process; key: of the run. All kept as copies. */
 struct outbox *outbox_new(struct link_hub *hub, int index, uint32_t epoch,
                           const char *key, struct err *e) MUST_USE;
-/* Items not yet DONE are given back to nobody: for a clean end wait until
- * outbox_kept is 0. What was sent is still delivered for linger_ms. */
-void outbox_free(struct outbox **o, int linger_ms);
+/* At once: what is not DONE is forgotten, what is not out yet is dropped. For a
+ * clean end say outbox_end and wait for outbox_ended. */
+void outbox_free(struct outbox **o);
 
 /* A receiver of output port `port` (the caller's number): process `index`
  * under its input port. Calls with the same (port, edge) are replicas of one
@@ -59,6 +60,8 @@ enum err_code outbox_poll(struct outbox *o, outbox_done_fn *done, void *arg,
                           struct err *e) MUST_USE;
 /* Tell all receivers that nothing more comes. */
 enum err_code outbox_end(struct outbox *o, struct err *e) MUST_USE;
+/* Have all receivers answered that they know? */
+bool outbox_ended(const struct outbox *o);
 
 /* Sockets to wait for: up to max into out; returns how many there are. */
 size_t outbox_links(const struct outbox *o, struct link **out, size_t max);

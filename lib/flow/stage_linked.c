@@ -23,7 +23,9 @@
 #define FLUSH_EVERY (20 * MS)
 #define LOOK_EVERY (10 * MS)   /* stage_stopping asks the runner so often */
 #define START_WITHIN_MS 600000 /* the runner answers, or kills us before */
-#define LINGER_MS 5000
+#define HEARD_WITHIN_MS 5000   /* ... of our last word, when it is an error */
+#define STOP_HEARD_MS 500      /* ... when it stops us */
+#define CLOSE_WITHIN_S 30      /* ZeroMQ, to close the sockets */
 #define FAILURES_SHOWN 10
 
 struct linked {
@@ -38,9 +40,9 @@ struct linked {
     size_t n_links;
     struct item *start; /* the runner's message */
     char *dead;
-    bool old_letters; /* of an earlier run: forget those that come through */
-    bool go, stop;
-    struct work *works; /* all that are not DONE */
+    bool old_letters;    /* of an earlier run: forget those that come through */
+    bool go, stop, left; /* left: the runner knows that we end */
+    struct work *works;  /* all that are not DONE */
     size_t n_works;
     struct control_stats stats;
     int64_t held_since, blocked; /* ns; for the busy share */
@@ -117,6 +119,7 @@ static enum err_code hear_runner(struct linked *l, struct err *e)
         }
         l->go = l->go || strcmp(it->kind, "go") == 0;
         l->stop = l->stop || strcmp(it->kind, "stop") == 0;
+        l->left = l->left || strcmp(it->kind, "bye") == 0;
         item_free(&it);
     }
 }
@@ -514,10 +517,30 @@ static enum err_code live(struct linked *l, struct err *e)
         rc = inbox_flush(l->in, true, e);
     if (!rc)
         rc = outbox_end(l->out, e);
+    while (!rc && !l->stop && !outbox_ended(l->out))
+        rc = pump(l, 250, e);
     return rc;
 }
 
-static void linked_free(struct linked *l, int linger_ms)
+/* Say our last word and wait until the runner has heard it: then all that we
+ * have sent has arrived, nobody waits for us, and the sockets can close at
+ * once. The runner is there, or we are killed with it. */
+static void leave(struct linked *l, enum err_code rc, const char *text)
+{
+    struct err e = {0};
+    bool early = rc || l->stop;
+    int64_t until = clock_ns() + (rc ? HEARD_WITHIN_MS : STOP_HEARD_MS) * MS;
+    enum err_code bad = tell(l, rc ? "fatal" : "bye", rc ? text : NULL, &e);
+    if (bad)
+        log_error("%s", rc ? text : e.text);
+    while (!bad && !l->left && (early ? clock_ns() < until : !l->stop)) {
+        bad = link_wait(l->hub, &l->control, 1, NULL, 0, 100, &e);
+        if (!bad)
+            bad = hear_runner(l, &e);
+    }
+}
+
+static void linked_free(struct linked *l)
 {
     while (l->works) {
         struct work *w = l->works;
@@ -525,9 +548,9 @@ static void linked_free(struct linked *l, int linger_ms)
         work_free(&w);
     }
     inbox_free(&l->in);
-    outbox_free(&l->out, linger_ms);
+    outbox_free(&l->out);
     item_free(&l->start);
-    link_close(&l->control, LINGER_MS);
+    link_close(&l->control, 0);
     mem_free(l->links);
     mem_free(l->dead);
     link_hub_free(&l->hub);
@@ -536,7 +559,7 @@ static void linked_free(struct linked *l, int linger_ms)
 
 int stage_linked(struct stage *s)
 {
-    struct err e = {0}, ignored = {0};
+    struct err e = {0};
     struct linked l = {.s = s, .stats = {.expect = -1}};
     log_setup("", log_level_from_env());
     signal(SIGPIPE, SIG_IGN);
@@ -560,8 +583,10 @@ int stage_linked(struct stage *s)
     enum err_code rc = live(&l, &e);
     if (!l.control)
         log_error("%s", e.text);
-    else if (tell(&l, rc ? "fatal" : "bye", rc ? e.text : NULL, &ignored))
-        log_error("%s", rc ? e.text : ignored.text);
-    linked_free(&l, rc || l.stop ? 0 : LINGER_MS);
+    else
+        leave(&l, rc, e.text);
+    alarm(CLOSE_WITHIN_S); /* nothing of ours is worth waiting for any more */
+    linked_free(&l);
+    alarm(0);
     return rc ? 3 : 0;
 }

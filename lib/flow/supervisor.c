@@ -19,6 +19,7 @@
 #include "lib/flow/supervisor_internal.h"
 
 #define HELLO_S 60
+#define EXIT_S 20
 #define STOP_WITHIN (2000 * SUPERVISOR_MS)
 /* An end may be seen before the last message that the process sent. */
 #define LAST_WORDS (500 * SUPERVISOR_MS)
@@ -88,6 +89,16 @@ static void take_hello(struct supervisor *s, struct proc *p,
         s->o.launcher->kill(p->run.pid);
 }
 
+/* A process says that it cannot go on. */
+static void break_by(struct supervisor *s, struct proc *p)
+{
+    char name[128], why[SUPERVISOR_LINE];
+    supervisor_read_log(s, p); /* what it printed comes first */
+    snprintf(why, sizeof why, "stage '%s': %s",
+             supervisor_name(s, p, name, sizeof name), p->fatal);
+    break_run(s, why);
+}
+
 static enum err_code take_message(struct supervisor *s, struct proc *p,
                                   const struct item *it, struct err *e)
 {
@@ -108,6 +119,7 @@ static enum err_code take_message(struct supervisor *s, struct proc *p,
         p->fatal = mem_strdup(item_str(it, "text", ""));
         if (!p->fatal)
             return err_set(e, ERR_NOMEM, "no memory for an error's text");
+        break_by(s, p);
     }
     return OK;
 }
@@ -147,27 +159,76 @@ static void note_ends(struct supervisor *s)
             }
 }
 
+/* Its work is done and known to be, but it did not end as it should. The others
+ * go on; the run's status tells. */
+static void say_unclean(struct supervisor *s, struct proc *p, const char *how)
+{
+    char name[128];
+    s->unclean = true;
+    supervisor_say(s, SUPERVISOR_ERROR,
+                   "stage '%s' (process %d) had finished its work, then %s",
+                   supervisor_name(s, p, name, sizeof name), (int)p->run.pid,
+                   how);
+}
+
 static void judge(struct supervisor *s, struct proc *p)
 {
-    char name[128], how[128], hand[2048], why[SUPERVISOR_LINE];
+    char how[128], hand[2048], why[SUPERVISOR_LINE];
     bool well = p->state == PROC_BYE && !p->exit.signal && !p->exit.status;
     bool spoke = p->fatal || p->state == PROC_BYE;
     if (!spoke && !p->exit.signal && clock_ns() - p->ended_ns < LAST_WORDS)
         return;
     p->judged = true;
-    if (well || (s->stopping && !p->fatal))
+    if (well || p->fatal || p->late || s->stopping)
         return;
-    supervisor_name(s, p, name, sizeof name);
-    if (p->fatal) {
-        snprintf(why, sizeof why, "stage '%s': %s", name, p->fatal);
-    } else {
-        inhand_read(s->dir.path, p->index, hand, sizeof hand);
-        snprintf(why, sizeof why, "stage '%s' (replica %d, process %d) %s%s%s",
-                 s->p->stages[p->stage].name, p->replica, (int)p->run.pid,
-                 launcher_describe_exit(&p->exit, how, sizeof how),
-                 hand[0] ? " while working on item " : "", hand);
+    launcher_describe_exit(&p->exit, how, sizeof how);
+    if (p->released) {
+        say_unclean(s, p, how);
+        return;
     }
+    inhand_read(s->dir.path, p->index, hand, sizeof hand);
+    snprintf(why, sizeof why, "stage '%s' (replica %d, process %d) %s%s%s",
+             s->p->stages[p->stage].name, p->replica, (int)p->run.pid, how,
+             hand[0] ? " while working on item " : "", hand);
     break_run(s, why);
+}
+
+/* Have all that send to p said that they are through? Until then they may
+ * still wait for p's answers. */
+static bool senders_through(const struct supervisor *s, const struct proc *p)
+{
+    for (size_t i = 0; i < s->p->n_edges; i++)
+        for (size_t k = 0; s->p->edges[i].to == p->stage && k < s->n_proc; k++)
+            if (s->proc[k].stage == s->p->edges[i].from &&
+                s->proc[k].state != PROC_BYE)
+                return false;
+    return true;
+}
+
+/* Tell those that nobody needs any more to leave, and see that they do. */
+static void release(struct supervisor *s)
+{
+    int64_t now = clock_ns();
+    int64_t limit = (int64_t)s->o.exit_timeout_s * 1000 * SUPERVISOR_MS;
+    for (size_t i = 0; i < s->n_proc; i++) {
+        struct proc *p = &s->proc[i];
+        if (p->ended || (p->state != PROC_BYE && !p->fatal))
+            continue;
+        if (!p->released) {
+            if (!p->fatal && !s->stopping && !senders_through(s, p))
+                continue;
+            supervisor_tell(s, p, "bye");
+            p->released = true;
+            p->released_ns = now;
+        } else if (!p->late && !s->stopping && now - p->released_ns > limit) {
+            char how[64];
+            snprintf(how, sizeof how, "did not exit within %d s: killed",
+                     s->o.exit_timeout_s);
+            p->late = true;
+            say_unclean(s, p, how);
+            s->o.launcher->kill(p->run.pid);
+        }
+    }
 }
 
 static bool all_judged(const struct supervisor *s)
@@ -229,6 +290,7 @@ static enum err_code step(struct supervisor *s, struct err *e)
     enum err_code rc = hear(s, e);
     if (rc)
         return rc;
+    release(s);
     note_ends(s);
     for (size_t i = 0; i < s->n_proc; i++)
         if (s->proc[i].ended && !s->proc[i].judged)
@@ -371,6 +433,8 @@ enum err_code supervisor_run(const struct pipeline *p,
         s.o.launcher = &launcher_local;
     if (s.o.hello_timeout_s <= 0)
         s.o.hello_timeout_s = HELLO_S;
+    if (s.o.exit_timeout_s <= 0)
+        s.o.exit_timeout_s = EXIT_S;
     sigprocmask(SIG_SETMASK, NULL, &old);
     enum err_code rc = take_signal_fd(&s, &old, e);
     if (!rc)
@@ -387,10 +451,10 @@ enum err_code supervisor_run(const struct pipeline *p,
     }
     result->failed = supervisor_failed(&s);
     result->signal = s.signal;
-    result->end = rc || (s.broken && !s.signal) ? RUN_BROKEN
-                  : s.signal                    ? RUN_STOPPED
-                  : result->failed              ? RUN_FAILED_ITEMS
-                                                : RUN_OK;
+    result->end = rc || ((s.broken || s.unclean) && !s.signal) ? RUN_BROKEN
+                  : s.signal                                   ? RUN_STOPPED
+                  : result->failed ? RUN_FAILED_ITEMS
+                                   : RUN_OK;
     clean_up(&s);
     if (s.signal_fd >= 0)
         close(s.signal_fd);

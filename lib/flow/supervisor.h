@@ -25,6 +25,7 @@ struct supervisor_options {
     const char *facet;   /* this program: `facet bridge` runs external stages */
     int columns;         /* of the terminal; 0: no terminal, plain lines */
     int hello_timeout_s; /* for a started process to answer; 0: 60 */
+    int exit_timeout_s;  /* for one that is through to exit; 0: 20 */
     void (*text)(void *arg, enum supervisor_text kind, const char *text);
     void *arg;
 };

@@ -20,9 +20,11 @@ struct proc {
     uint32_t epoch;
     enum proc_state state;
     struct launched run;
+    bool released; /* told that it may leave; at released_ns */
+    bool late;     /* killed because it did not */
     bool ended, judged;
     struct exit_info exit;
-    int64_t ended_ns;
+    int64_t released_ns, ended_ns;
     char endpoint[LINK_MAX_ENDPOINT + 8];
     char *fatal; /* what it said was its end */
     struct control_stats stats;
@@ -44,6 +46,7 @@ struct supervisor {
     int *replicas, *threads; /* of each stage */
     bool started, gone;      /* `start` sent to all; `go` sent */
     bool broken, stopping, killed;
+    bool unclean; /* a process that was through did not exit as it should */
     int signal;
     int64_t start_ns, go_ns, end_ns, hello_until, kill_at, next_text;
     struct progress progress;
@@ -57,7 +60,9 @@ enum err_code supervisor_launch(struct supervisor *s, struct proc *p,
                                 struct err *e) MUST_USE;
 enum err_code supervisor_send_start(struct supervisor *s,
                                     struct err *e) MUST_USE;
-/* A message without fields to every process that is there. */
+/* A message without fields to a process; to every one that is there. */
+void supervisor_tell(struct supervisor *s, const struct proc *p,
+                     const char *kind);
 void supervisor_tell_all(struct supervisor *s, const char *kind);
 /* "points.1" (just "points" if it has one replica) into out. */
 char *supervisor_name(const struct supervisor *s, const struct proc *p,

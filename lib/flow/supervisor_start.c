@@ -253,19 +253,23 @@ enum err_code supervisor_send_start(struct supervisor *s, struct err *e)
     return rc;
 }
 
-void supervisor_tell_all(struct supervisor *s, const char *kind)
+void supervisor_tell(struct supervisor *s, const struct proc *p,
+                     const char *kind)
 {
     struct err e = {0};
-    for (size_t i = 0; i < s->n_proc; i++) {
-        const struct proc *p = &s->proc[i];
-        char name[LINK_NAME];
-        if (p->ended || p->state == PROC_STARTED)
-            continue;
-        struct item *it = control_new(kind, p->epoch, &e);
-        peer_name(p, name);
-        if (!it || link_send(s->control, name, it, &e))
-            supervisor_say(s, SUPERVISOR_ERROR, "cannot tell '%s': %s", name,
-                           e.text);
-        item_free(&it);
-    }
+    char name[LINK_NAME], shown[128];
+    struct item *it = control_new(kind, p->epoch, &e);
+    peer_name(p, name);
+    if (!it || link_send(s->control, name, it, &e))
+        supervisor_say(s, SUPERVISOR_ERROR, "cannot tell stage '%s' to %s: %s",
+                       supervisor_name(s, p, shown, sizeof shown), kind,
+                       e.text);
+    item_free(&it);
+}
+
+void supervisor_tell_all(struct supervisor *s, const char *kind)
+{
+    for (size_t i = 0; i < s->n_proc; i++)
+        if (!s->proc[i].ended && s->proc[i].state != PROC_STARTED)
+            supervisor_tell(s, &s->proc[i], kind);
 }

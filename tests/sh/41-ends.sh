@@ -70,6 +70,21 @@ grep -q "^facet run: stage 'work.[01]': cannot open 'weights.bin'" err ||
 	fail "open: no clear reason"
 [ ! -s lines ] || fail "open: items ran"
 
+# Its work is done, but it crashes or hangs in its close(): the run goes on to
+# its end and says so.
+sed 's/vars: {/&close: 0, crash-close: no, /
+s/"${sleep}"}/"${sleep}", close-ms: "${close}", crash-close: "${crash-close}"}/
+' chain.yaml > close.yaml
+run 3 close --set n=100 --set crash-close=yes
+[ "$(wc -l < lines)" -eq 100 ] || fail "crash in close: items are missing"
+grep -q "stage 'work.[01]' .* had finished its work, then was killed by sig" \
+	err || fail "crash in close: not told"
+run 3 close --set n=100 --set close=600000 --exit-timeout 1
+[ "$(wc -l < lines)" -eq 100 ] || fail "hang in close: items are missing"
+grep -q "had finished its work, then did not exit within 1 s: killed" err ||
+	fail "hang in close: not told"
+grep -q '^sink .* 100 ' err || fail "hang in close: no table"
+
 # A program that never answers, one that cannot be started.
 cat > mine/mute <<'S'
 #!/bin/sh

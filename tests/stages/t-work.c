@@ -6,7 +6,8 @@
 
 struct ctx {
     int64_t children, sleep_ms, fail_every, fail_attempts, crash_at, exit_at;
-    bool fail_late, fail_open;
+    int64_t close_ms;
+    bool fail_late, fail_open, crash_close;
 };
 
 static enum err_code open_stage(void *ctx, struct stage *s, struct err *e)
@@ -62,6 +63,14 @@ static enum err_code transform(void *ctx, struct stage *s,
     return OK;
 }
 
+static void close_stage(void *ctx)
+{
+    struct ctx *c = ctx;
+    if (c->crash_close)
+        raise(SIGABRT);
+    usleep((useconds_t)c->close_ms * 1000);
+}
+
 static const struct stage_port in_ports[] = {{"in", "i i64", "numbered items"},
                                              {0}};
 static const struct stage_port out_ports[] = {
@@ -83,6 +92,10 @@ static const struct stage_param params[] = {
      NULL, "crash at this item"},
     {"exit-at", PARAM_INT, offsetof(struct ctx, exit_at), "-1", -1, 1e9, NULL,
      NULL, "leave at this item"},
+    {"close-ms", PARAM_INT, offsetof(struct ctx, close_ms), "0", 0, 1e6, NULL,
+     "ms", "time that closing takes"},
+    {"crash-close", PARAM_BOOL, offsetof(struct ctx, crash_close), "false", 0,
+     0, NULL, NULL, "crash when it closes"},
     {0}};
 static const struct stage_desc desc = {
     .name = "t-work",
@@ -95,6 +108,7 @@ static const struct stage_desc desc = {
     .batch = 4,
     .open = open_stage,
     .transform = transform,
+    .close = close_stage,
 };
 
 int main(int argc, char **argv)
