@@ -60,48 +60,76 @@ static struct tensor *golden(const struct safetensors *s, const char *model,
     return t;
 }
 
-static void compare(struct fan *f, const char *model, const char *mode)
+/* The noise of a name, tiled and cut to side x side. */
+static void noise_at(const char *name, int side, float *crop)
 {
-    struct safetensors *g = open_file(GOLDEN);
-    struct tensor *maps = golden(g, model, "maps");
-    struct tensor *peak = golden(g, model, "peak");
-    struct tensor *sum = golden(g, model, "sum");
-    struct tensor *absmax = golden(g, model, "absmax");
-    float *in = mem_array(CROP, sizeof *in);
-    float *out = mem_array(FAN_POINTS * CELLS, sizeof *out);
-    struct err e = {0};
-    assert_non_null(in);
-    assert_non_null(out);
-    noise_crop(model, in);
-    if (fan_heatmaps(f, in, 1, false, out, &e))
-        die(&e);
+    float *whole = mem_array(CROP, sizeof *whole);
+    assert_non_null(whole);
+    noise_crop(name, whole);
+    for (int i = 0; i < 3 * side * side; i++) {
+        int x = i % side % FAN_SIDE, y = i / side % side % FAN_SIDE;
+        crop[i] = whole[(i / side / side * FAN_SIDE + y) * FAN_SIDE + x];
+    }
+    mem_free(whole);
+}
+
+/* Largest difference from the goldens of every fourth row and column, of
+ * each map's maximum and of its mean, against the largest value. */
+static double worst_of(const struct safetensors *g, const char *name,
+                       const float *out, int map)
+{
+    struct tensor *maps = golden(g, name, "maps");
+    struct tensor *peak = golden(g, name, "peak");
+    struct tensor *sum = golden(g, name, "sum");
+    struct tensor *absmax = golden(g, name, "absmax");
     double scale = tensor_get(absmax, 0), worst = 0;
+    int q = map / 4;
+    assert_int_equal(maps->count, FAN_POINTS * q * q);
     for (int i = 0; i < FAN_POINTS; i++) {
-        const float *m = out + i * CELLS;
+        const float *m = out + i * map * map;
         double total = 0, high = (double)m[0];
-        for (int c = 0; c < CELLS; c++) {
+        for (int c = 0; c < map * map; c++) {
             total += (double)m[c];
             high = fmax(high, (double)m[c]);
         }
-        for (int k = 0; k < 256; k++) {
-            double want = tensor_get(maps, (size_t)(i * 256 + k));
-            double have = (double)m[(1 + k / 16 * 4) * FAN_MAP + 2 +
-                                    k % 16 * 4];
+        for (int k = 0; k < q * q; k++) {
+            double want = tensor_get(maps, (size_t)(i * q * q + k));
+            double have = (double)m[(1 + k / q * 4) * map + 2 + k % q * 4];
             worst = fmax(worst, fabs(want - have) / scale);
         }
         worst = fmax(worst, fabs(high - tensor_get(peak, (size_t)i)) / scale);
         double off = fabs(total - tensor_get(sum, (size_t)i));
-        worst = fmax(worst, off / scale / CELLS);
+        worst = fmax(worst, off / scale / (map * map));
     }
-    print_message("%s %s: largest difference %.2g of the largest value\n",
-                  model, mode, worst);
-    assert_true(worst < TOLERANCE);
-    mem_free(in);
-    mem_free(out);
     tensor_free(&maps);
     tensor_free(&peak);
     tensor_free(&sum);
     tensor_free(&absmax);
+    return worst;
+}
+
+static void compare(struct fan *f, const char *model, int side,
+                    const char *mode)
+{
+    struct safetensors *g = open_file(GOLDEN);
+    int map = FAN_MAP_OF(side);
+    float *in = mem_array(3 * (size_t)(side * side), sizeof *in);
+    float *out = mem_array(FAN_POINTS * (size_t)(map * map), sizeof *out);
+    struct err e = {0};
+    char name[64];
+    assert_non_null(in);
+    assert_non_null(out);
+    noise_at(model, side, in);
+    snprintf(name, sizeof name, side == FAN_SIDE ? "%s" : "%s_at%d", model,
+             side);
+    if (fan_heatmaps_at(f, side, in, 1, false, out, &e))
+        die(&e);
+    double worst = worst_of(g, name, out, map);
+    print_message("%s %s: largest difference %.2g of the largest value\n",
+                  name, mode, worst);
+    assert_true(worst < TOLERANCE);
+    mem_free(in);
+    mem_free(out);
     safetensors_free(&g);
 }
 
@@ -113,7 +141,10 @@ static void test_fan1_as_pytorch(void **state)
         struct fan *f = fan_of(w, (enum nn_mode)mode);
         assert_int_equal(fan_info(f).features, 128);
         assert_int_equal(fan_info(f).stacks, 1);
-        compare(f, "fan1_128", mode == NN_FAST ? "fast" : "exact");
+        /* Other sides in between: each has its own plan. */
+        static const int sides[] = {256, 192, 320, 192, 256};
+        for (size_t i = 0; i < 5; i++)
+            compare(f, "fan1_128", sides[i], mode ? "fast" : "exact");
         fan_free(&f);
     }
     safetensors_free(&w);
@@ -134,7 +165,8 @@ static void test_fan4_as_pytorch(void **state)
         assert_int_equal(fan_info(f).stacks, 4);
         /* networks.md: 23.82 M */
         assert_int_equal(fan_info(f).parameters / 10000, 2382);
-        compare(f, "fan4_256", mode == NN_FAST ? "fast" : "exact");
+        compare(f, "fan4_256", FAN_SIDE,
+                mode == NN_FAST ? "fast" : "exact");
         fan_free(&f);
     }
     safetensors_free(&w);
@@ -215,6 +247,55 @@ static void test_flip_sums_mirrored(void **state)
     safetensors_free(&w);
 }
 
+/* Flip at another side; sides that are none; plans that find no memory. */
+static void test_other_sides(void **state)
+{
+    (void)state;
+    enum { side = 64, map = side / 4, crop = 3 * side * side };
+    struct err e = {0};
+    struct safetensors *w = open_file(MODEL);
+    struct fan *f = fan_of(w, NN_EXACT);
+    float *in = mem_array(2 * crop, sizeof *in);
+    float *out = mem_array(3 * FAN_POINTS * map * map, sizeof *out);
+    assert_non_null(in);
+    assert_non_null(out);
+    noise_at("sides", side, in);
+    for (int i = 0; i < crop; i++)
+        in[crop + i] = in[i / side * side + side - 1 - i % side];
+    assert_int_equal(fan_heatmaps_at(f, side, in, 2, false, out, &e), OK);
+    float *both = out + 2 * FAN_POINTS * map * map;
+    assert_int_equal(fan_heatmaps_at(f, side, in, 1, true, both, &e), OK);
+    for (int i = 0; i < FAN_POINTS * map * map; i++) {
+        int p = landmark_mirror[i / map / map];
+        float b = out[((FAN_POINTS + p) * map + i / map % map) * map + map -
+                      1 - i % map];
+        assert_true(fabsf(both[i] - (out[i] + b)) < 1e-6F);
+    }
+    static const int bad[] = {-64, 0, 32, 100, FAN_MAX_SIDE + FAN_SIDE_STEP};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(
+            fan_heatmaps_at(f, bad[i], in, 1, false, out, &e), ERR_ARG);
+    assert_non_null(strstr(e.text, "576"));
+    for (uint64_t n = 1;; n += 1 + n / 8) {
+        int64_t live = mem_live();
+        mem_fail_nth(n);
+        enum err_code r = fan_heatmaps_at(f, 128, in, 0, false, out, &e);
+        bool hit = mem_fail_hit();
+        mem_fail_nth(0);
+        if (!hit) {
+            assert_int_equal(r, OK);
+            assert_true(n > 100);
+            break;
+        }
+        assert_int_equal(r, ERR_NOMEM);
+        assert_int_equal(mem_live(), live);
+    }
+    mem_free(in);
+    mem_free(out);
+    fan_free(&f);
+    safetensors_free(&w);
+}
+
 static void test_decode(void **state)
 {
     (void)state;
@@ -244,6 +325,18 @@ static void test_decode(void **state)
     assert_true(fabsf(xy[0][1] - (4 * (10 - 0.25F / 1.75F) + 1.5F)) < 1e-4F);
     assert_true(fabsf(xy[1][0] - (4 / 3.0F + 1.5F)) < 1e-4F);
     assert_true(xy[2][0] == 4 * 7 + 1.5F && xy[2][1] == 4 * 5 + 1.5F);
+    /* A smaller map: 48 cells a row. */
+    memset(m, 0, FAN_POINTS * CELLS * sizeof *m);
+    m[48 * 48 + 10 * 48 + 47] = 3; /* point 1, on the right border */
+    m[48 * 48 + 10 * 48 + 46] = 1;
+    m[67 * 48 * 48 + 30 * 48 + 20] = 1;
+    m[67 * 48 * 48 + 31 * 48 + 20] = 0.5F;
+    fan_decode_at(m, 48, FAN_QUARTER, xy, score);
+    assert_true(xy[1][0] == 4 * 47 + 1.5F && xy[1][1] == 4 * 10 + 1.5F);
+    assert_true(xy[67][0] == 4 * 20 + 1.5F && xy[67][1] == 4 * 30.25F + 1.5F);
+    fan_decode_at(m, 48, FAN_CENTROID, xy, score);
+    assert_true(fabsf(xy[1][0] - (4 * 46.75F + 1.5F)) < 1e-4F);
+    assert_true(score[1] == 3 && score[67] == 1);
     mem_free(m);
 }
 
@@ -330,6 +423,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fan4_as_pytorch),
         cmocka_unit_test(test_shared_golden),
         cmocka_unit_test(test_flip_sums_mirrored),
+        cmocka_unit_test(test_other_sides),
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_no_memory),

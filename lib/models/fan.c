@@ -11,18 +11,40 @@
 #define MAX_STACKS 16
 #define MAX_FEATURES 4096
 
+#define N_SIDES (FAN_MAX_SIDE / FAN_SIDE_STEP)
+
 struct fan {
-    struct nn_net *net;
+    struct nn_net *net[N_SIDES]; /* of crop side (i + 1) * FAN_SIDE_STEP */
+    float *mirrored[N_SIDES];    /* one crop and its maps, for flip */
     struct fan_info info;
-    float *mirrored; /* one crop and its maps, for flip */
+    enum nn_mode mode;
+    struct tensor **weight; /* in the order in which build() asks for them */
+    size_t n_weight, cap_weight;
 };
 
 /* What the building functions share. */
 struct builder {
     struct nn_graph *g;
-    const struct safetensors *w;
-    int64_t parameters;
+    const struct safetensors *w; /* NULL: from the fan's weights */
+    struct fan *f;
+    size_t next; /* of the fan's weights */
 };
+
+/* Keep a weight for plans of other sides. */
+static enum err_code keep_weight(struct fan *f, struct tensor *t,
+                                 struct err *e)
+{
+    if (f->n_weight == f->cap_weight) {
+        size_t cap = f->cap_weight ? f->cap_weight * 2 : 256;
+        void *m = mem_resize(f->weight, cap, sizeof *f->weight);
+        if (!m)
+            return err_set(e, ERR_NOMEM, "no memory for FAN");
+        f->weight = m;
+        f->cap_weight = cap;
+    }
+    f->weight[f->n_weight++] = tensor_ref(t);
+    return OK;
+}
 
 /* A parameter "<prefix>.<name>"; NULL after a failure, which the graph
  * keeps. */
@@ -33,13 +55,20 @@ static struct tensor *weight(struct builder *b, const char *prefix,
     char full[96];
     struct err e = {0};
     struct tensor *t = NULL;
-    snprintf(full, sizeof full, "%s.%s", prefix, name);
     if (nn_graph_status(b->g, NULL))
         return NULL;
-    if (safetensors_weight(b->w, full, ndim, shape, &t, &e))
+    if (!b->w)
+        return tensor_ref(b->f->weight[b->next++]);
+    snprintf(full, sizeof full, "%s.%s", prefix, name);
+    enum err_code r = safetensors_weight(b->w, full, ndim, shape, &t, &e);
+    if (!r)
+        r = keep_weight(b->f, t, &e);
+    if (r) {
         nn_graph_fail(b->g, &e);
-    else
-        b->parameters += (int64_t)t->count;
+        tensor_free(&t);
+    } else {
+        b->f->info.parameters += (int64_t)t->count;
+    }
     return t;
 }
 
@@ -65,7 +94,8 @@ static int norm_relu(struct builder *b, int x, const char *prefix)
     int64_t c = nn_graph_shape(b->g, x).c;
     for (int i = 0; i < 4; i++)
         t[i] = weight(b, prefix, names[i], 1, &c);
-    b->parameters -= 2 * c; /* running statistics are not parameters */
+    if (b->w)
+        b->f->info.parameters -= 2 * c; /* statistics are not parameters */
     int n = t[3] ? nn_batch_norm(b->g, x, t[0], t[1], t[2], t[3], BN_EPS)
                  : -1;
     for (int i = 0; i < 4; i++)
@@ -115,11 +145,12 @@ static int hourglass(struct builder *b, int x, const char *prefix, int level)
     return nn_add(b->g, up, nn_upsample2(b->g, low));
 }
 
-static void build(struct builder *b, const struct fan_info *info)
+static void build(struct builder *b, int side)
 {
     struct nn_graph *g = b->g;
+    const struct fan_info *info = &b->f->info;
     int64_t f = info->features;
-    int x = nn_input(g, 3, FAN_SIDE, FAN_SIDE);
+    int x = nn_input(g, 3, side, side);
     x = norm_relu(b, conv(b, x, "conv1", 64, 7, 2, true), "bn1");
     x = nn_avg_pool2(g, conv_block(b, x, "conv2", 128));
     x = conv_block(b, x, "conv3", 128);
@@ -169,25 +200,31 @@ static enum err_code read_info(const struct safetensors *w,
     return OK;
 }
 
+/* Plan the network for crops of a side; w is NULL but for the first. */
+static enum err_code plan_side(struct fan *f, const struct safetensors *w,
+                               int side, struct err *e)
+{
+    struct builder b = {.w = w, .f = f, .g = nn_graph_new(e)};
+    if (!b.g)
+        return ERR_NOMEM;
+    build(&b, side);
+    enum err_code r = nn_plan(b.g, &(struct nn_options){.mode = f->mode},
+                              &f->net[side / FAN_SIDE_STEP - 1], e);
+    nn_graph_free(&b.g);
+    return r;
+}
+
 enum err_code fan_new(const struct safetensors *weights, enum nn_mode mode,
                       struct fan **out, struct err *e)
 {
     *out = NULL;
-    struct builder b = {.w = weights};
     struct fan *f = mem_calloc(1, sizeof *f);
     if (!f)
         return err_set(e, ERR_NOMEM, "no memory for FAN");
+    f->mode = mode;
     enum err_code r = read_info(weights, &f->info, e);
-    if (!r) {
-        b.g = nn_graph_new(e);
-        r = b.g ? OK : ERR_NOMEM;
-    }
-    if (!r) {
-        build(&b, &f->info);
-        f->info.parameters = b.parameters;
-        r = nn_plan(b.g, &(struct nn_options){.mode = mode}, &f->net, e);
-    }
-    nn_graph_free(&b.g);
+    if (!r)
+        r = plan_side(f, weights, FAN_SIDE, e);
     if (r)
         fan_free(&f);
     *out = f;
@@ -198,8 +235,13 @@ void fan_free(struct fan **f)
 {
     if (!f || !*f)
         return;
-    nn_net_free(&(*f)->net);
-    mem_free((*f)->mirrored);
+    for (int i = 0; i < N_SIDES; i++) {
+        nn_net_free(&(*f)->net[i]);
+        mem_free((*f)->mirrored[i]);
+    }
+    for (size_t i = 0; i < (*f)->n_weight; i++)
+        tensor_free(&(*f)->weight[i]);
+    mem_free((*f)->weight);
     mem_free(*f);
     *f = NULL;
 }
@@ -211,49 +253,61 @@ struct fan_info fan_info(const struct fan *f)
 
 enum err_code fan_profile(const struct fan *f, struct buf *b, struct err *e)
 {
-    return nn_net_describe(f->net, b, e);
+    return nn_net_describe(f->net[FAN_SIDE / FAN_SIDE_STEP - 1], b, e);
 }
 
-#define CROP_FLOATS (3 * FAN_SIDE * FAN_SIDE)
-#define MAP_FLOATS (FAN_POINTS * FAN_MAP * FAN_MAP)
-
 /* Run the mirrored crop and add its maps. */
-static enum err_code add_mirrored(struct fan *f, const float *crop,
+static enum err_code add_mirrored(struct fan *f, int side, const float *crop,
                                   float *maps, struct err *e)
 {
-    if (!f->mirrored)
-        f->mirrored = mem_array(CROP_FLOATS + MAP_FLOATS, sizeof(float));
-    if (!f->mirrored)
+    int at = side / FAN_SIDE_STEP - 1, w = FAN_MAP_OF(side);
+    size_t crop_floats = 3 * (size_t)side * (size_t)side;
+    size_t map_floats = FAN_POINTS * (size_t)w * (size_t)w;
+    if (!f->mirrored[at])
+        f->mirrored[at] = mem_array(crop_floats + map_floats, sizeof(float));
+    if (!f->mirrored[at])
         return err_set(e, ERR_NOMEM, "no memory for a mirrored crop");
-    float *m = f->mirrored, *n = m + CROP_FLOATS;
-    for (int row = 0; row < 3 * FAN_SIDE; row++) {
-        for (int x = 0; x < FAN_SIDE; x++)
-            m[row * FAN_SIDE + x] = crop[row * FAN_SIDE + FAN_SIDE - 1 - x];
+    float *m = f->mirrored[at], *n = m + crop_floats;
+    for (int row = 0; row < 3 * side; row++) {
+        for (int x = 0; x < side; x++)
+            m[row * side + x] = crop[row * side + side - 1 - x];
     }
     const float *in[1] = {m};
     float *out[1] = {n};
-    enum err_code r = nn_run(f->net, in, out, e);
+    enum err_code r = nn_run(f->net[at], in, out, e);
     if (r)
         return r;
     for (int i = 0; i < FAN_POINTS; i++) {
-        const float *from = n + fan_mirror_point[i] * FAN_MAP * FAN_MAP;
-        float *to = maps + i * FAN_MAP * FAN_MAP;
-        for (int c = 0; c < FAN_MAP * FAN_MAP; c++)
-            to[c] += from[c / FAN_MAP * FAN_MAP + FAN_MAP - 1 - c % FAN_MAP];
+        const float *from = n + fan_mirror_point[i] * w * w;
+        float *to = maps + i * w * w;
+        for (int c = 0; c < w * w; c++)
+            to[c] += from[c / w * w + w - 1 - c % w];
     }
     return OK;
+}
+
+enum err_code fan_heatmaps_at(struct fan *f, int side, const float *crops,
+                              int64_t n, bool flip, float *maps,
+                              struct err *e)
+{
+    if (side < FAN_SIDE_STEP || side > FAN_MAX_SIDE || side % FAN_SIDE_STEP)
+        return err_set(e, ERR_ARG, "FAN: crops of side %d (multiples of %d "
+                       "up to %d)", side, FAN_SIDE_STEP, FAN_MAX_SIDE);
+    int at = side / FAN_SIDE_STEP - 1;
+    int64_t map = FAN_MAP_OF(side);
+    enum err_code r = f->net[at] ? OK : plan_side(f, NULL, side, e);
+    for (int64_t i = 0; i < n && !r; i++) {
+        const float *in[1] = {crops + i * 3 * side * side};
+        float *out[1] = {maps + i * FAN_POINTS * map * map};
+        r = nn_run(f->net[at], in, out, e);
+        if (!r && flip)
+            r = add_mirrored(f, side, in[0], out[0], e);
+    }
+    return r;
 }
 
 enum err_code fan_heatmaps(struct fan *f, const float *crops, int64_t n,
                            bool flip, float *maps, struct err *e)
 {
-    enum err_code r = OK;
-    for (int64_t i = 0; i < n && !r; i++) {
-        const float *in[1] = {crops + i * CROP_FLOATS};
-        float *out[1] = {maps + i * MAP_FLOATS};
-        r = nn_run(f->net, in, out, e);
-        if (!r && flip)
-            r = add_mirrored(f, in[0], out[0], e);
-    }
-    return r;
+    return fan_heatmaps_at(f, FAN_SIDE, crops, n, flip, maps, e);
 }

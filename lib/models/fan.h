@@ -13,6 +13,10 @@
 #define FAN_POINTS 68
 #define FAN_SIDE 256 /* of the crop, pixels */
 #define FAN_MAP 64   /* of a heatmap, cells; a cell is 4 crop pixels */
+/* Other sides of crops that a fan takes: multiples of FAN_SIDE_STEP. */
+#define FAN_SIDE_STEP 64
+#define FAN_MAX_SIDE 512
+#define FAN_MAP_OF(side) ((side) / 4)
 
 /* Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face
  * alignment problem?", ICCV 2017; built as in 1adrianb/face-alignment
@@ -38,7 +42,14 @@ struct fan_info fan_info(const struct fan *f);
  * on CPUs: all of a crop's activations stay in cache. */
 enum err_code fan_heatmaps(struct fan *f, const float *crops, int64_t n,
                            bool flip, float *maps, struct err *e) MUST_USE;
-/* Time per step so far, as a table. */
+/* The same for crops f32[n,3,side,side] to maps f32[n,68,side/4,side/4]. The
+ * network is planned for a side when it is first used, and kept; a face looks
+ * to it as large as its crop's pixels say, and it was trained on 256. ERR_ARG
+ * for a side that is no multiple of 64 from 64 to 512. */
+enum err_code fan_heatmaps_at(struct fan *f, int side, const float *crops,
+                              int64_t n, bool flip, float *maps,
+                              struct err *e) MUST_USE;
+/* Time per step so far at side 256, as a table. */
 enum err_code fan_profile(const struct fan *f, struct buf *b,
                           struct err *e) MUST_USE;
 
@@ -55,5 +66,8 @@ enum fan_decode {
  * of equal maxima counts. score may be NULL. */
 void fan_decode(const float *maps, enum fan_decode how,
                 float xy[FAN_POINTS][2], float *score);
+/* The same for maps f32[68,map,map]. */
+void fan_decode_at(const float *maps, int map, enum fan_decode how,
+                   float xy[FAN_POINTS][2], float *score);
 
 #endif

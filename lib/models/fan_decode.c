@@ -16,54 +16,62 @@ static int sign(float v)
 }
 
 /* FA, utils.py get_preds_fromhm: only off the border. */
-static void quarter(const float *m, int x, int y, double *u, double *v)
+static void quarter(const float *m, int w, int x, int y, double *u,
+                    double *v)
 {
     *u = x;
     *v = y;
-    if (x > 0 && x < FAN_MAP - 1 && y > 0 && y < FAN_MAP - 1) {
-        const float *c = m + y * FAN_MAP + x;
+    if (x > 0 && x < w - 1 && y > 0 && y < w - 1) {
+        const float *c = m + y * w + x;
         *u += 0.25 * sign(c[1] - c[-1]);
-        *v += 0.25 * sign(c[FAN_MAP] - c[-FAN_MAP]);
+        *v += 0.25 * sign(c[w] - c[-w]);
     }
 }
 
-static void centroid(const float *m, int x, int y, double *u, double *v)
+static void centroid(const float *m, int w, int x, int y, double *u,
+                     double *v)
 {
     double sum = 0, su = 0, sv = 0;
     for (int j = y - 2; j <= y + 2; j++) {
         for (int i = x - 2; i <= x + 2; i++) {
-            if (i < 0 || j < 0 || i >= FAN_MAP || j >= FAN_MAP)
+            if (i < 0 || j < 0 || i >= w || j >= w)
                 continue;
-            double w = (double)m[j * FAN_MAP + i];
-            if (w <= 0)
+            double k = (double)m[j * w + i];
+            if (k <= 0)
                 continue;
-            sum += w;
-            su += w * i;
-            sv += w * j;
+            sum += k;
+            su += k * i;
+            sv += k * j;
         }
     }
     *u = sum > 0 ? su / sum : x;
     *v = sum > 0 ? sv / sum : y;
 }
 
-void fan_decode(const float *maps, enum fan_decode how,
-                float xy[FAN_POINTS][2], float *score)
+void fan_decode_at(const float *maps, int w, enum fan_decode how,
+                   float xy[FAN_POINTS][2], float *score)
 {
     for (int i = 0; i < FAN_POINTS; i++) {
-        const float *m = maps + i * FAN_MAP * FAN_MAP;
+        const float *m = maps + i * w * w;
         int best = 0;
-        for (int c = 1; c < FAN_MAP * FAN_MAP; c++) {
+        for (int c = 1; c < w * w; c++) {
             if (m[c] > m[best])
                 best = c;
         }
         double u, v;
         if (how == FAN_QUARTER)
-            quarter(m, best % FAN_MAP, best / FAN_MAP, &u, &v);
+            quarter(m, w, best % w, best / w, &u, &v);
         else
-            centroid(m, best % FAN_MAP, best / FAN_MAP, &u, &v);
+            centroid(m, w, best % w, best / w, &u, &v);
         xy[i][0] = (float)(4.0 * u + 1.5);
         xy[i][1] = (float)(4.0 * v + 1.5);
         if (score)
             score[i] = m[best];
     }
+}
+
+void fan_decode(const float *maps, enum fan_decode how,
+                float xy[FAN_POINTS][2], float *score)
+{
+    fan_decode_at(maps, FAN_MAP, how, xy, score);
 }

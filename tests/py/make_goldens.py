@@ -32,8 +32,11 @@ def make():
     models = {'fan1_128': load_fan('models/fan1-128.safetensors'),
               'fan4_256': seeded_fan(4, 256)}
     with torch.no_grad():
-        for name, m in models.items():
-            h = m(noise(name)).numpy()[0]
+        for name, side in (('fan1_128', 256), ('fan4_256', 256),
+                           ('fan1_128', 192), ('fan1_128', 320)):
+            x = noise(name).tile(1, 1, 2, 2)[:, :, :side, :side]
+            h = models[name](x).numpy()[0]
+            name = name if side == 256 else '%s_at%d' % (name, side)
             out[name + '.maps'] = np.ascontiguousarray(h[:, 1::4, 2::4])
             out[name + '.peak'] = h.reshape(68, -1).max(1)
             out[name + '.sum'] = h.astype(np.float64).sum((1, 2))
