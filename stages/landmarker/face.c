@@ -1,6 +1,7 @@
 /* Finding the 68 points of a face in a frame: crops and single looks. */
 #include "stages/landmarker/face.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,16 +47,18 @@ static int trunc_px(float v)
 }
 
 enum err_code face_look(struct finder *f, const struct tensor *frame,
-                        struct crop c, struct face *out, struct err *e)
+                        struct crop c, int side, struct face *out,
+                        struct err *e)
 {
-    enum err_code r = image_crop_f32(frame, c.x0, c.y0, c.side, FAN_SIDE,
+    assert(side <= FAN_SIDE); /* what the scratch memory is for */
+    enum err_code r = image_crop_f32(frame, c.x0, c.y0, c.side, side,
                                      f->input, e);
     if (!r)
-        r = fan_heatmaps(f->fan, f->input, 1, f->flip, f->maps, e);
+        r = fan_heatmaps_at(f->fan, side, f->input, 1, f->flip, f->maps, e);
     if (r)
         return r;
-    fan_decode(f->maps, f->decode, out->xy, out->peak);
-    double k = c.side / FAN_SIDE, sum = 0;
+    fan_decode_at(f->maps, FAN_MAP_OF(side), f->decode, out->xy, out->peak);
+    double k = c.side / side, sum = 0;
     for (int i = 0; i < FAN_POINTS; i++) {
         double x = c.x0 + ((double)out->xy[i][0] + 0.5) * k - 0.5;
         double y = c.y0 + ((double)out->xy[i][1] + 0.5) * k - 0.5;
@@ -88,7 +91,8 @@ enum err_code face_in_box(struct finder *f, const struct tensor *frame,
                        "the face box %.1f,%.1f,%.1f,%.1f is empty", box[0],
                        box[1], box[2], box[3]);
     *out = (struct face){.looks = 0};
-    enum err_code r = face_look(f, frame, crop_of_box(f->crop, box), out, e);
+    enum err_code r = face_look(f, frame, crop_of_box(f->crop, box),
+                                FAN_SIDE, out, e);
     memcpy(out->box, box, sizeof out->box);
     return r;
 }
@@ -100,7 +104,7 @@ enum err_code face_in_frame(struct finder *f, const struct tensor *frame,
     double side = fmax(h, w);
     struct crop c = {(w - side) / 2, (h - side) / 2, side};
     *out = (struct face){.looks = 0};
-    enum err_code r = face_look(f, frame, c, out, e);
+    enum err_code r = face_look(f, frame, c, FAN_SIDE, out, e);
     if (!r)
         landmark_box(&out->xy[0][0], 2, out->box);
     return r;

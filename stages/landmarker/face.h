@@ -26,9 +26,12 @@ struct finder {
     bool flip;
     bool truncate; /* points cut to whole pixels, as FA does */
     double good;   /* a face this sure ends the search */
+    double enough; /* a face this sure is one: no fine search for a better */
+    double likely; /* a look this sure is refined at once */
     double floor;  /* below this a place is not refined */
-    int passes;    /* most refinements, 1..8 */
-    float *input;  /* scratch, face_finder_new's */
+    int passes;    /* most refinements, 1 or more */
+    int max_looks; /* most looks of a search */
+    float *input;  /* scratch, finder_start's */
     float *maps;
 };
 
@@ -48,9 +51,10 @@ void finder_stop(struct finder *f); /* frees scratch and fan */
 /* The crop that belongs to a box x0,y0,x1,y1 (pixel-centre coordinates). */
 struct crop crop_of_box(enum crop_rule rule, const double box[4]);
 
-/* One look at a crop. */
+/* One look at a crop, resized to side x side pixels for the network (256, as
+ * it was trained; 192 finds a face as well at 0.56 of the time). */
 enum err_code face_look(struct finder *f, const struct tensor *frame,
-                        struct crop c, struct face *out,
+                        struct crop c, int side, struct face *out,
                         struct err *e) MUST_USE;
 /* The face in a known box. ERR_ARG for a box that is not one. */
 enum err_code face_in_box(struct finder *f, const struct tensor *frame,
@@ -59,9 +63,11 @@ enum err_code face_in_box(struct finder *f, const struct tensor *frame,
 /* The whole frame (its larger side) as one crop. */
 enum err_code face_in_frame(struct finder *f, const struct tensor *frame,
                             struct face *out, struct err *e) MUST_USE;
-/* Search: the whole frame first, then finer and finer places until one is
- * good; then crops made from the points themselves until they stay put. out
- * holds the best that was found, however unsure. */
+/* Search: the whole frame first, then finer and finer places, each level from
+ * the middle outwards, until one is good; a place that looks likely is refined
+ * at once, by crops made from the points themselves until they stay put. out
+ * holds the best that was found, however unsure. The result depends on the
+ * frame alone. */
 enum err_code face_search(struct finder *f, const struct tensor *frame,
                           struct face *out, struct err *e) MUST_USE;
 

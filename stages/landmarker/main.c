@@ -14,6 +14,7 @@ enum box_from { BOX_AUTO, BOX_ITEM, BOX_FRAME, BOX_TWO_PASS };
 struct landmarker {
     const char *model;
     int box, crop, decode, kernels;
+    int64_t max_looks;
     double min_score;
     bool flip, truncate, depth;
     struct finder finder;
@@ -39,8 +40,11 @@ static enum err_code landmarker_open(void *ctx, struct stage *s,
     f->flip = c->flip;
     f->truncate = c->truncate;
     f->good = fmax(use.good_score, c->threshold);
+    f->enough = c->threshold;
+    f->likely = 0.8 * c->threshold;
     f->floor = 0.3 * c->threshold;
-    f->passes = 3;
+    f->max_looks = (int)c->max_looks;
+    f->passes = 6;
     struct fan_info i = fan_info(f->fan);
     log_debug("%s: FAN, %d stacks of %d features, %lld parameters",
               c->model, i.stacks, i.features, (long long)i.parameters);
@@ -186,6 +190,9 @@ static const struct stage_param params[] = {
     {"min-score", PARAM_FLOAT, AT(min_score), "-1", -1, 1, NULL, NULL,
      "Below this mean heatmap peak a frame has no face and fails (noface). -1: "
      "what the model says (fan1-128: 0.70, see docs/bench-landmarker.md)."},
+    {"max-looks", PARAM_INT, AT(max_looks), "100", 1, 100000, NULL, NULL,
+     "About the most looks that the search of one frame takes (refining what was "
+     "seen may take a few more); most frames take 2."},
     {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0,
      "auto|centroid|quarter", NULL,
      "How a heatmap becomes a point: centroid of 5x5 cells; FAN's quarter "
