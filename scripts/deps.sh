@@ -95,10 +95,10 @@ if [ "$(id -u)" != 0 ]; then
 	}
 	run=sudo
 fi
-echo "facet: installing" $m
 $run apt-get update -q || exit 1
 list=
 for p in $m; do list="$list $(choose "$p")"; done
+echo "facet: installing$list"
 $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
 	--no-install-recommends $list || exit 1
 m=$(missing $want)

@@ -1,6 +1,10 @@
 # On a terminal: one line with a bar, done/total, rate, time left and failures,
 # removed at the end; ^C typed there stops the run.
 set -eu
+"$PYTHON" -c 'import pty; pty.openpty()' 2> /dev/null || {
+	echo "no pseudo terminals here"
+	exit 77
+}
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/tests/stages"
 dir=$(mktemp -d)
