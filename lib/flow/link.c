@@ -237,7 +237,7 @@ enum err_code link_send(struct link *l, const char *peer, const struct item *it,
     collect(l->hub);
     enum err_code rc = wire_encode(it, &msg, e);
     if (rc)
-        return rc;
+        return err_wrap(e, "no message can hold it");
     /* All memory first: a multipart message goes out whole or not at all. */
     while (!rc && ready < msg.n) {
         rc = part_to_msg(l->hub, &msg.part[ready], &m[ready], e);

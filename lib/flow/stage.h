@@ -56,7 +56,10 @@ struct stage_param {
  * A type is a dtype with a shape (a letter is one size throughout a stage's
  * ports, '*' any one size, [...] any shape; "tensor" any tensor), or str, i64,
  * f64, bool. '?' after the type: may be missing. An output port lists what it
- * adds or changes: all other fields of the input travel through. */
+ * adds or changes: all other fields of the input travel through. A list may end
+ * with "...": other fields may come too, which only the data tells (a reader of
+ * tapes or tables). Names that begin with "facet." are the machinery's: to emit
+ * one is ERR_ARG. */
 struct stage_port {
     const char *name;   /* "in", "out", ...; NULL ends a table */
     const char *fields; /* "" if none */
@@ -105,12 +108,17 @@ struct stage_desc {
  * hash of (parent, stage, port, ordinal among that parent's children of that
  * port, or item_set_key's key). ERR_CANCEL when the run is stopping: return
  * it. ERR_DATA if a field listed for the port is missing or of another type
- * or shape (a bug of the stage, or of its input). */
+ * or shape (a bug of the stage, or of its input). What is too large for a
+ * message (1 GiB; docs/wire.md) makes the input fail; an item of a source is
+ * then set aside without its large fields, and the source goes on. */
 enum err_code stage_emit(struct stage *s, const char *port, struct item *it,
                          struct err *e) MUST_USE;
 
 /* Set one input item of the current transform aside as failed; code and text
- * are the reason. Children that it already has stay. */
+ * are the reason. Children that it already has stay. A source may give an item
+ * that it has made but not emitted, for what it could not read (name and path
+ * as fields, item_set_key as for stage_emit): it goes to the dead letters and
+ * out on `failed` like a failed input, and stays the source's to free. */
 void stage_fail(struct stage *s, const struct item *in, enum err_code code,
                 const char *fmt, ...) PRINTF_LIKE(4, 5);
 

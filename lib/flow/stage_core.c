@@ -9,6 +9,9 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/data/wire.h"
+
+#define LONG_TEXT 4096 /* not kept of an item that is too large */
 
 struct work *work_new(struct item *it, struct err *e)
 {
@@ -263,39 +266,6 @@ static enum err_code emit_checked(struct stage *s, struct work *w, size_t port,
     return s->io.emit(s->io.arg, w, port, it, e);
 }
 
-enum err_code stage_emit(struct stage *s, const char *port, struct item *it,
-                         struct err *e)
-{
-    struct err own = {0};
-    struct work *w = NULL;
-    size_t index = 0;
-    enum err_code rc = OK;
-    if (!it)
-        return err_set(e, ERR_ARG, "stage_emit without an item");
-    if (s->broken) {
-        rc = err_set(&own, s->fatal.code, "%s", s->fatal.text);
-    } else if (!stage_out_index(s, port, &index) ||
-               (s->desc->kind != STAGE_SINK && index + 1 == s->n_out)) {
-        rc = err_set(&own, ERR_ARG, "stage '%s' has no output port '%s'",
-                     s->desc->name, port ? port : "out");
-    } else if (s->n_batch) {
-        w = parent_of(s, it);
-        if (!w)
-            rc = err_set(&own, ERR_ARG,
-                         "emitted item is no child of an input "
-                         "of this transform");
-    }
-    if (rc)
-        item_free(&it);
-    else
-        rc = emit_checked(s, w, index, it, &own);
-    if (rc && rc != ERR_CANCEL && w && !s->broken)
-        mark_failed(w, &own); /* even if the stage looks away */
-    if (rc && e)
-        *e = own;
-    return rc;
-}
-
 /* A source sets aside what it could not read: the item gets the id that it
  * would have had and goes the way of a failed input. */
 static void fail_root(struct stage *s, const struct item *in,
@@ -325,6 +295,73 @@ static void fail_root(struct stage *s, const struct item *in,
         s->broken = true;
         s->fatal = e;
     }
+}
+
+/* An item of a source that no message can hold is set aside, without what may
+ * be the cause: the letter has to be a message too. */
+static bool too_large(struct stage *s, const struct item *it)
+{
+    struct wire_msg msg;
+    struct err why = {0}, e = {0};
+    if (wire_encode(it, &msg, &why) == OK) {
+        wire_msg_free(&msg);
+        return false;
+    }
+    (void)err_wrap(&why, "no message can hold it");
+    struct item *rest = item_copy(it, &e);
+    for (size_t i = rest ? rest->n : 0; i-- > 0;) {
+        const struct field *f = &rest->fields[i];
+        if (f->type == VAL_TENSOR ||
+            (f->type == VAL_F64 && !isfinite(f->v.f)) ||
+            (f->type == VAL_STR && strlen(f->v.s) > LONG_TEXT))
+            item_drop(rest, f->name);
+    }
+    if (rest) {
+        snprintf(rest->key, sizeof rest->key, "%s", it->key);
+        fail_root(s, rest, &why);
+    } else if (!s->broken) {
+        s->broken = true;
+        s->fatal = e;
+    }
+    item_free(&rest);
+    return true;
+}
+
+enum err_code stage_emit(struct stage *s, const char *port, struct item *it,
+                         struct err *e)
+{
+    struct err own = {0};
+    struct work *w = NULL;
+    size_t index = 0;
+    enum err_code rc = OK;
+    if (!it)
+        return err_set(e, ERR_ARG, "stage_emit without an item");
+    if (s->broken) {
+        rc = err_set(&own, s->fatal.code, "%s", s->fatal.text);
+    } else if (!stage_out_index(s, port, &index) ||
+               (s->desc->kind != STAGE_SINK && index + 1 == s->n_out)) {
+        rc = err_set(&own, ERR_ARG, "stage '%s' has no output port '%s'",
+                     s->desc->name, port ? port : "out");
+    } else if (s->n_batch) {
+        w = parent_of(s, it);
+        if (!w)
+            rc = err_set(&own, ERR_ARG,
+                         "emitted item is no child of an input "
+                         "of this transform");
+    }
+    if (!rc && s->desc->kind == STAGE_SOURCE && too_large(s, it)) {
+        item_free(&it);
+        return s->broken ? err_set(e, s->fatal.code, "%s", s->fatal.text) : OK;
+    }
+    if (rc)
+        item_free(&it);
+    else
+        rc = emit_checked(s, w, index, it, &own);
+    if (rc && rc != ERR_CANCEL && w && !s->broken)
+        mark_failed(w, &own); /* even if the stage looks away */
+    if (rc && e)
+        *e = own;
+    return rc;
 }
 
 void stage_fail(struct stage *s, const struct item *in, enum err_code code,

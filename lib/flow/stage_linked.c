@@ -163,14 +163,15 @@ static enum err_code send_edge(struct linked *l, size_t port, size_t k,
         if (l->stop)
             return err_set(e, ERR_CANCEL, "stopped");
         enum err_code rc = outbox_send(l->out, port, k, sh, w, &sent, e);
-        if (rc)
+        if (rc && rc != ERR_IO) /* it cannot be encoded: its own fault */
             return rc;
-        if (sent) {
+        if (!rc && sent) {
             w->pending++;
             return OK;
         }
         int64_t t0 = clock_ns();
-        rc = pump(l, 100, e);
+        if (!rc)
+            rc = pump(l, 100, e);
         l->blocked += clock_ns() - t0;
         if (rc) { /* no item's fault */
             l->s->broken = true;

@@ -13,6 +13,7 @@ struct stdio {
     struct tape *in, *out; /* out NULL: a sink that writes no tape */
     size_t in_port, out_port;
     bool acks, any_failed;
+    bool tape; /* stdout is a tape's, from the beginning */
 };
 
 static enum err_code stdio_emit(void *arg, struct work *parent, size_t port,
@@ -23,9 +24,12 @@ static enum err_code stdio_emit(void *arg, struct work *parent, size_t port,
     enum err_code rc = OK;
     if (port == io->out_port && io->out) {
         rc = tape_put(io->out, it, e);
-        if (rc) {
+        /* What cannot be encoded is this item's fault, no other's. */
+        if (rc == ERR_IO || rc == ERR_STATE) {
             io->s->broken = true;
             io->s->fatal = *e;
+        } else if (rc) {
+            (void)err_wrap(e, "no message can hold it");
         }
     }
     item_free(&it);
@@ -78,7 +82,7 @@ static enum err_code stdio_settle(void *arg, struct work *w, struct err *e)
 static void stdio_report(void *arg, const char *text)
 {
     struct stdio *io = arg;
-    if (io->out)
+    if (io->tape)
         log_info("%s", text);
     else if (printf("%s\n", text) < 0 || fflush(stdout))
         log_info("%s", text);
@@ -189,8 +193,9 @@ int stage_stdio(struct stage *s, const struct stdio_options *o)
         log_error("%s", e.text);
         return 2;
     }
+    io.tape = s->desc->kind != STAGE_SINK || o->acks;
     enum err_code rc = stage_open(s, &e);
-    if (!rc && (s->desc->kind != STAGE_SINK || o->acks)) {
+    if (!rc && io.tape) {
         io.out = tape_write_stream(stdout, "standard output", &e);
         rc = io.out ? OK : e.code;
     }

@@ -64,3 +64,27 @@ check 3 "no tape" feed_cut "$s/t-work" --stdio
 full() { "$@" > /dev/full; }
 check 3 "full disk" full "$s/t-count" --stdio --n 1000 --bytes 5000
 grep -q 'No space left' err || fail "full disk: reason"
+
+# A report in open() does not end up in the tape.
+check 0 "report in open" feed "$s/t-work" --stdio --report true
+[ "$(items out '')" -eq 10 ] || fail "report in open: not a tape of 10 items"
+grep -q 'opening' err || fail "report in open: lost"
+
+# What no message can hold fails alone, alone and in a run; an item of a
+# source too.
+check 1 "too large" feed "$s/t-work" --stdio --huge-at 3
+[ "$(items out '')" -eq 9 ] || fail "too large: not 9 items"
+[ "$(grep -c 'failed: ' err)" -eq 1 ] || fail "too large: no reason"
+check 1 "source, too large" "$s/t-count" --stdio --n 10 --huge-at 3
+[ "$(items out '')" -eq 9 ] || fail "source, too large: not 9 items"
+cat > huge.yaml <<'Z'
+version: 1
+stages:
+  src: {run: t-count, with: {n: 10, huge-at: 3}}
+  work: {run: t-work, from: src, with: {huge-at: 5}}
+  sink: {run: t-collect, from: work, with: {file: huge.lines}}
+Z
+FACET_STAGES=$s check 1 "run, too large" "$facet" run huge.yaml
+[ "$(wc -l < huge.lines)" -eq 8 ] || fail "run, too large: not 8 lines"
+[ "$(ls dead/src/*.tape dead/work/*.tape | wc -l)" -eq 2 ] ||
+	fail "run, too large: not 2 letters"

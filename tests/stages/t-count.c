@@ -5,7 +5,7 @@
 #include "lib/flow/stage.h"
 
 struct ctx {
-    int64_t n, bytes, sleep_ms;
+    int64_t n, bytes, sleep_ms, huge_at;
     bool expect, points;
     int64_t i;
 };
@@ -19,6 +19,20 @@ static enum err_code add_points(struct item *it, int64_t i, struct err *e)
     for (size_t k = 0; k < t->count; k++)
         tensor_f32(t)[k] = (float)((k * 7919 + (size_t)i * 104729) % 256);
     return item_set_tensor(it, "landmarks", t, e);
+}
+
+/* Larger, in all, than the header of a message may be. */
+static enum err_code make_huge(struct item *it, struct err *e)
+{
+    static char text[1 << 20];
+    char name[16] = "huge_a";
+    enum err_code rc = OK;
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; !rc && i < 20; i++) {
+        name[5] = (char)('a' + i);
+        rc = item_set_str(it, name, text, e);
+    }
+    return rc;
 }
 
 static enum err_code produce(void *ctx, struct stage *s, bool *end,
@@ -48,6 +62,10 @@ static enum err_code produce(void *ctx, struct stage *s, bool *end,
         item_free(&it);
         return e->code;
     }
+    if (c->i == c->huge_at && make_huge(it, e)) {
+        item_free(&it);
+        return e->code;
+    }
     c->i++;
     return stage_emit(s, NULL, it, e);
 }
@@ -62,6 +80,8 @@ static const struct stage_param params[] = {
      "bytes", "size of the payload"},
     {"sleep-ms", PARAM_INT, offsetof(struct ctx, sleep_ms), "0", 0, 1e6, NULL,
      "ms", "time each item takes"},
+    {"huge-at", PARAM_INT, offsetof(struct ctx, huge_at), "-1", -1, 1e9, NULL,
+     NULL, "make this item too large"},
     {"expect", PARAM_BOOL, offsetof(struct ctx, expect), "true", 0, 0, NULL,
      NULL, "announce the number of items"},
     {"points", PARAM_BOOL, offsetof(struct ctx, points), "false", 0, 0, NULL,

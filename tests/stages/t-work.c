@@ -1,22 +1,38 @@
 /* Test transform: passes items on, and misbehaves as told. */
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/flow/stage.h"
 
 struct ctx {
     int64_t children, sleep_ms, fail_every, fail_attempts, crash_at, exit_at;
-    int64_t close_ms;
-    bool fail_late, fail_open, crash_close;
+    int64_t close_ms, huge_at;
+    bool fail_late, fail_open, crash_close, report;
 };
 
 static enum err_code open_stage(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
-    (void)s;
+    if (c->report)
+        stage_report(s, "opening");
     if (c->fail_open)
         return err_set(e, ERR_NOTFOUND, "cannot open 'weights.bin'");
     return OK;
+}
+
+/* Larger, in all, than the header of a message may be. */
+static enum err_code make_huge(struct item *it, struct err *e)
+{
+    static char text[1 << 20];
+    char name[16] = "huge_a";
+    enum err_code rc = OK;
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; !rc && i < 20; i++) {
+        name[5] = (char)('a' + i);
+        rc = item_set_str(it, name, text, e);
+    }
+    return rc;
 }
 
 static enum err_code emit_children(struct ctx *c, struct stage *s,
@@ -26,7 +42,8 @@ static enum err_code emit_children(struct ctx *c, struct stage *s,
         struct item *it = item_child(in, e);
         if (!it)
             return ERR_NOMEM;
-        if (item_set_i64(it, "k", k, e)) {
+        if (item_set_i64(it, "k", k, e) ||
+            (item_i64(in, "i", -1) == c->huge_at && make_huge(it, e))) {
             item_free(&it);
             return e->code;
         }
@@ -54,8 +71,10 @@ static enum err_code transform(void *ctx, struct stage *s,
                       in[i]->attempt < (uint32_t)c->fail_attempts);
         if (!fails || c->fail_late) {
             enum err_code rc = emit_children(c, s, in[i], e);
-            if (rc)
+            if (rc == ERR_CANCEL)
                 return rc;
+            if (rc) /* this one, not the batch */
+                stage_fail(s, in[i], rc, "%s", e->text);
         }
         if (fails)
             stage_fail(s, in[i], ERR_DATA, "%lld is no good", (long long)v);
@@ -92,6 +111,10 @@ static const struct stage_param params[] = {
      NULL, "crash at this item"},
     {"exit-at", PARAM_INT, offsetof(struct ctx, exit_at), "-1", -1, 1e9, NULL,
      NULL, "leave at this item"},
+    {"huge-at", PARAM_INT, offsetof(struct ctx, huge_at), "-1", -1, 1e9, NULL,
+     NULL, "make what comes of this item too large"},
+    {"report", PARAM_BOOL, offsetof(struct ctx, report), "false", 0, 0, NULL,
+     NULL, "report when it opens"},
     {"close-ms", PARAM_INT, offsetof(struct ctx, close_ms), "0", 0, 1e6, NULL,
      "ms", "time that closing takes"},
     {"crash-close", PARAM_BOOL, offsetof(struct ctx, crash_close), "false", 0,
