@@ -138,6 +138,7 @@ demo: deps ## install what is missing, build, render heads, make pairs and views
 asan: ## the tests under address and undefined sanitizers, in build-asan/
 	$(Q)$(MAKE) --no-print-directory B=build-asan OPT="-O1 -g" \
 	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" check-built
+tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)
 tsan: ## the tests under the thread sanitizer, in build-tsan/
 	$(Q)$(MAKE) --no-print-directory B=build-tsan OPT="-O1 -g" \
 	  SAN="-fsanitize=thread" check-built
@@ -163,11 +164,14 @@ format: ## clang-format all C files in place
 .PHONY: install
 install: all ## install into PREFIX (with DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/facet \
-	  $(DESTDIR)$(PREFIX)/share/facet/models $(DESTDIR)$(PREFIX)/share/facet/pipelines
+	  $(DESTDIR)$(PREFIX)/share/facet/models $(DESTDIR)$(PREFIX)/share/facet/pipelines \
+	  $(DESTDIR)$(PREFIX)/share/facet/examples
 	install -m 755 $B/facet $(DESTDIR)$(PREFIX)/bin/facet
 	install -m 755 $(STAGES) $(DESTDIR)$(PREFIX)/libexec/facet
 	install -m 644 $(wildcard models/*.safetensors models/*.md) $(DESTDIR)$(PREFIX)/share/facet/models
 	install -m 644 $(wildcard pipelines/*.yaml) $(DESTDIR)$(PREFIX)/share/facet/pipelines
+	install -m 644 $(wildcard examples/*.yaml) $(DESTDIR)$(PREFIX)/share/facet/examples
+	install -m 755 $(wildcard examples/*.py) $(DESTDIR)$(PREFIX)/share/facet/examples
 
 .PHONY: clean
 clean: ## remove build folders

@@ -18,7 +18,8 @@ static const char help[] =
     "PATH of a program), what it says of itself: ports and parameters.\n"
     "\n"
     "Stages are looked for in the folders of FACET_STAGES (split by ':'), in\n"
-    "stages/ beside this program, and in ../libexec/facet.\n";
+    "stages/ beside this program, and in ../libexec/facet and\n"
+    "../share/facet/examples.\n";
 
 /* Bytes of the first sentence, without its full stop. */
 static int summary_length(const char *s)

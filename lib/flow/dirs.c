@@ -75,6 +75,8 @@ static enum err_code add_beside(char **list, size_t *n, struct err *e)
         rc = add_dir(list, n, path_join(exe, "examples"), e);
     if (!rc)
         rc = add_dir(list, n, path_join(exe, "libexec/facet"), e);
+    if (!rc)
+        rc = add_dir(list, n, path_join(exe, "share/facet/examples"), e);
     return rc;
 }
 

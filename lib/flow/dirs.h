@@ -1,6 +1,6 @@
 /* Where stage executables are: FACET_STAGES (folders split by ':'), then
  * stages/ beside the running program (build tree; with it ../examples), then
- * ../libexec/facet (installed). */
+ * ../libexec/facet and ../share/facet/examples (installed). */
 #ifndef FACET_FLOW_DIRS_H
 #define FACET_FLOW_DIRS_H
 
