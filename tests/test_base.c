@@ -248,6 +248,18 @@ static void file_round(void **state)
     assert_int_equal(file_write_atomic(under, "y", 1, &e), ERR_IO);
     mem_free(under);
     mem_free(path);
+    assert_int_equal(file_sync(folder, &e), OK);
+    assert_int_equal(file_sync("/nonexistent", &e), ERR_IO);
+    assert_int_equal(file_publish("/nonexistent", "/nonexistent2", &e), ERR_IO);
+    int fd;
+    assert_int_equal(file_lock("/nonexistent/lock", &fd, &e), ERR_IO);
+    assert_int_equal(fd, -1);
+    char *lock = path_join(folder, ".lock");
+    assert_int_equal(file_lock(lock, &fd, &e), OK);
+    assert_int_equal(file_write_synced(fd, lock, "x", 1, &e), OK);
+    close(fd);
+    assert_int_equal(file_write_synced(-1, lock, "x", 1, &e), ERR_IO);
+    mem_free(lock);
     /* nothing of the temporaries is left */
     char *dir = mem_printf("%s/a/b", folder);
     struct file_list l;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,8 +96,8 @@ static char *folder_of(const char *path)
     return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-static enum err_code write_all(int fd, const void *data, size_t n,
-                               const char *path, struct err *e)
+enum err_code file_write_synced(int fd, const char *path, const void *data,
+                                size_t n, struct err *e)
 {
     const char *p = data;
     while (n) {
@@ -108,23 +109,55 @@ static enum err_code write_all(int fd, const void *data, size_t n,
         p += w;
         n -= (size_t)w;
     }
-    if (fsync(fd) != 0)
+    if (fdatasync(fd) != 0)
         return err_errno(e, ERR_IO, errno, "cannot sync '%s'", path);
     return OK;
 }
 
-static enum err_code sync_folder(const char *dir, struct err *e)
+enum err_code file_sync(const char *path, struct err *e)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
+        return err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
     enum err_code rc = OK;
-    /* Some file systems cannot sync a folder (EINVAL); the rename is then as
-     * durable as they make it. */
+    /* Some file systems cannot sync a folder (EINVAL); a rename in it is then
+     * as durable as they make it. */
     if (fsync(fd) != 0 && errno != EINVAL)
-        rc = err_errno(e, ERR_IO, errno, "cannot sync folder '%s'", dir);
+        rc = err_errno(e, ERR_IO, errno, "cannot sync '%s'", path);
     close(fd);
     return rc;
+}
+
+enum err_code file_publish(const char *tmp, const char *path, struct err *e)
+{
+    char *dir = folder_of(path);
+    if (!dir)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    enum err_code rc = OK;
+    if (rename(tmp, path) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot rename '%s' to '%s'", tmp,
+                       path);
+    if (!rc)
+        rc = file_sync(dir, e);
+    mem_free(dir);
+    return rc;
+}
+
+enum err_code file_lock(const char *path, int *fd, struct err *e)
+{
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
+    while (flock(*fd, LOCK_EX) != 0) {
+        if (errno == EINTR)
+            continue;
+        enum err_code rc =
+            err_errno(e, ERR_IO, errno, "cannot lock '%s'", path);
+        close(*fd);
+        *fd = -1;
+        return rc;
+    }
+    return OK;
 }
 
 enum err_code file_write_atomic(const char *path, const void *data, size_t n,
@@ -152,15 +185,13 @@ enum err_code file_write_atomic(const char *path, const void *data, size_t n,
     if (fchmod(fd, 0666 & ~mask) != 0)
         rc = err_errno(e, ERR_IO, errno, "cannot chmod '%s'", tmp);
     if (!rc)
-        rc = write_all(fd, data, n, path, e);
+        rc = file_write_synced(fd, path, data, n, e);
     if (close(fd) != 0 && !rc)
         rc = err_errno(e, ERR_IO, errno, "cannot close '%s'", path);
-    if (!rc && rename(tmp, path) != 0)
-        rc = err_errno(e, ERR_IO, errno, "cannot rename to '%s'", path);
+    if (!rc)
+        rc = file_publish(tmp, path, e);
     if (rc)
-        unlink(tmp);
-    else
-        rc = sync_folder(dir, e);
+        unlink(tmp); /* no-op where the rename was done */
 out:
     mem_free(tmp);
     mem_free(dir);

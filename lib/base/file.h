@@ -16,6 +16,18 @@ enum err_code file_read(const char *path, size_t max, struct buf *b,
  * at no moment part of them. Missing parent folders are made. */
 enum err_code file_write_atomic(const char *path, const void *data, size_t n,
                                 struct err *e) MUST_USE;
+/* Write all of data to fd and fdatasync it; path is for the error's text. */
+enum err_code file_write_synced(int fd, const char *path, const void *data,
+                                size_t n, struct err *e) MUST_USE;
+/* fsync a file, or a folder (so that names in it last). */
+enum err_code file_sync(const char *path, struct err *e) MUST_USE;
+/* Rename tmp (already synced) to path and sync path's folder. */
+enum err_code file_publish(const char *tmp, const char *path,
+                           struct err *e) MUST_USE;
+/* Open (making it if need be) and lock a file against other processes,
+ * waiting for them; *fd is the caller's, close() gives the lock back. -1 on
+ * failure. */
+enum err_code file_lock(const char *path, int *fd, struct err *e) MUST_USE;
 /* mkdir -p. */
 enum err_code file_mkdirs(const char *path, struct err *e) MUST_USE;
 bool file_exists(const char *path);

@@ -251,23 +251,6 @@ fail:
     return NULL;
 }
 
-/* fsync the folder of path, so that a rename in it lasts. */
-static enum err_code sync_folder(const char *path, struct err *e)
-{
-    size_t n = (size_t)(path_base(path) - path);
-    char *dir = n ? mem_strndup(path, n) : mem_strdup(".");
-    if (!dir)
-        return err_set(e, ERR_NOMEM, "no memory for a path");
-    enum err_code code = OK;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL))
-        code = err_errno(e, ERR_IO, errno, "cannot sync folder '%s'", dir);
-    if (fd >= 0)
-        close(fd);
-    mem_free(dir);
-    return code;
-}
-
 /* Everything on disk and under its name. */
 static enum err_code publish(struct tape *t, struct err *e)
 {
@@ -277,12 +260,12 @@ static enum err_code publish(struct tape *t, struct err *e)
     t->f = NULL;
     if (fclose(f) != 0)
         return err_errno(e, ERR_IO, errno, "cannot write '%s'", t->tmp);
-    if (rename(t->tmp, t->path) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot rename '%s' to '%s'", t->tmp,
-                         t->path);
-    mem_free(t->tmp);
-    t->tmp = NULL;
-    return sync_folder(t->path, e);
+    enum err_code code = file_publish(t->tmp, t->path, e);
+    if (code == OK) {
+        mem_free(t->tmp);
+        t->tmp = NULL;
+    }
+    return code;
 }
 
 enum err_code tape_close(struct tape **tape, struct err *e)

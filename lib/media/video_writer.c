@@ -1,5 +1,4 @@
 /* Writing MP4 files that appear whole or not at all. */
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -231,35 +230,10 @@ enum err_code video_writer_put(struct video_writer *w,
     return encode(w, w->frame, e);
 }
 
-/* The bytes of a file (or the entries of a folder) on disk. */
-static enum err_code sync_path(const char *path, int flags, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
-    if (fd < 0)
-        return err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
-    enum err_code rc = OK;
-    if (fsync(fd) != 0 && errno != EINVAL)
-        rc = err_errno(e, ERR_IO, errno, "cannot fsync '%s'", path);
-    close(fd);
-    return rc;
-}
-
 static enum err_code publish(struct video_writer *w, struct err *e)
 {
-    enum err_code rc = sync_path(w->temporary, 0, e);
-    if (rc)
-        return rc;
-    if (rename(w->temporary, w->path) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot rename '%s' to '%s'",
-                         w->temporary, w->path);
-    const char *base = path_base(w->path);
-    size_t n = (size_t)(base - w->path);
-    char *folder = n ? mem_strndup(w->path, n) : mem_strdup(".");
-    if (!folder)
-        return err_set(e, ERR_NOMEM, "no memory to write '%s'", w->path);
-    rc = sync_path(folder, O_DIRECTORY, e);
-    mem_free(folder);
-    return rc;
+    enum err_code rc = file_sync(w->temporary, e);
+    return rc ? rc : file_publish(w->temporary, w->path, e);
 }
 
 enum err_code video_writer_close(struct video_writer **w, struct err *e)

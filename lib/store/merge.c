@@ -233,7 +233,7 @@ static enum err_code merge_publish(struct merge *m, struct err *e)
     /* Journals are removed next: the base must have arrived. */
     char *dir = rc ? NULL : path_join(m->root, STORE_DIR);
     if (!rc)
-        rc = dir ? store_sync_folder(dir, e)
+        rc = dir ? file_sync(dir, e)
                  : err_set(e, ERR_NOMEM, "no memory for a path");
     mem_free(dir);
     return rc;

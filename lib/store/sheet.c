@@ -3,10 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "lib/base/file.h"
@@ -27,16 +25,8 @@ static int lock_sheets(const char *root, struct err *e)
     if (!path) {
         err_set(e, ERR_NOMEM, "no memory for a path");
     } else if (file_mkdirs(dir, e) == OK) {
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0)
-            err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
-        while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
-            if (errno == EINTR)
-                continue;
-            err_errno(e, ERR_IO, errno, "cannot lock '%s'", path);
-            close(fd);
+        if (file_lock(path, &fd, e))
             fd = -1;
-        }
     }
     mem_free(path);
     mem_free(dir);

@@ -76,16 +76,9 @@ static int lock_store(const char *root, struct err *e)
         err_set(e, ERR_NOMEM, "no memory for a path");
         return -1;
     }
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
-        if (errno == EINTR)
-            continue;
-        err_errno(e, ERR_IO, errno, "cannot lock '%s'", path);
-        close(fd);
+    int fd;
+    if (file_lock(path, &fd, e))
         fd = -1;
-    }
     mem_free(path);
     return fd;
 }
@@ -302,36 +295,6 @@ enum err_code store_recover(const char *root, struct err *e)
     return rc;
 }
 
-static enum err_code write_synced(int fd, const char *path, const void *data,
-                                  size_t n, struct err *e)
-{
-    const char *p = data;
-    while (n) {
-        ssize_t w = write(fd, p, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
-        p += w;
-        n -= (size_t)w;
-    }
-    if (fdatasync(fd) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot sync '%s'", path);
-    return OK;
-}
-
-enum err_code store_sync_folder(const char *dir, struct err *e)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
-    enum err_code rc = OK;
-    if (fsync(fd) != 0 && errno != EINVAL)
-        rc = err_errno(e, ERR_IO, errno, "cannot sync folder '%s'", dir);
-    close(fd);
-    return rc;
-}
-
 /* Make the folder of rel below root; each new one is synced into its parent,
  * else a power cut could take a whole committed snippet. */
 static enum err_code make_folders(const struct store *s, char *rel,
@@ -346,7 +309,7 @@ static enum err_code make_folders(const struct store *s, char *rel,
             rc = err_set(e, ERR_NOMEM, "no memory for a path");
         else if (mkdir(dir, 0777) == 0) {
             *strrchr(dir, '/') = 0;
-            rc = store_sync_folder(dir, e);
+            rc = file_sync(dir, e);
         } else if (errno != EEXIST)
             rc = err_errno(e, ERR_IO, errno, "cannot make folder '%s'", dir);
         mem_free(dir);
@@ -361,7 +324,7 @@ enum err_code store_write_via(const char *tmp, const char *path,
     int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
-    enum err_code rc = write_synced(fd, path, data, n, e);
+    enum err_code rc = file_write_synced(fd, path, data, n, e);
     if (close(fd) != 0 && !rc)
         rc = err_errno(e, ERR_IO, errno, "cannot close '%s'", path);
     if (!rc && rename(tmp, path) != 0)
@@ -373,7 +336,7 @@ enum err_code store_write_via(const char *tmp, const char *path,
     const char *base = path_base(path);
     char *dir = base > path ? mem_strndup(path, (size_t)(base - path))
                             : mem_strdup(".");
-    rc = dir ? store_sync_folder(dir, e)
+    rc = dir ? file_sync(dir, e)
              : err_set(e, ERR_NOMEM, "no memory for a path");
     mem_free(dir);
     return rc;
@@ -442,7 +405,8 @@ enum err_code store_log(struct store *s, const struct store_row *row,
     buf_init(&b, 4 * STORE_LINE_MAX);
     enum err_code rc = store_row_encode(row, &b, e);
     if (!rc) {
-        rc = write_synced(s->journal, s->journal_path, b.data, b.len, e);
+        rc = file_write_synced(s->journal, s->journal_path, b.data,
+                               b.len, e);
         if (!rc) {
             s->journal_size += (off_t)b.len;
         } else if (ftruncate(s->journal, s->journal_size) != 0 ||

@@ -67,8 +67,6 @@ enum err_code store_check_path(const char *s, const char *what, int depth,
 enum err_code store_write_via(const char *tmp, const char *path,
                               const void *data, size_t n,
                               struct err *e) MUST_USE;
-/* Make a folder's entries durable. */
-enum err_code store_sync_folder(const char *dir, struct err *e) MUST_USE;
 
 /* merge.c: write index, metadata and base; the caller holds the lock. */
 enum err_code store_merge(const char *root, enum store_layout layout,
