@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "stages/generator/ground.c"
+#include "stages/generator/matte.c"
 #include "stages/generator/mirror.c"
 #include "stages/generator/pyramid.c"
 #include "stages/generator/warp.c"
@@ -127,6 +129,85 @@ static void grey_and_still(void **state)
     tensor_free(&img);
 }
 
+/* A head, as a disc, before a wall with a straight line across it. */
+static struct tensor *wall(int64_t h, int64_t w, double unit, double cx,
+                           double cy)
+{
+    const int64_t shape[3] = {h, w, 3};
+    struct err e;
+    struct rng g;
+    struct tensor *t = tensor_new(DT_U8, 3, shape, &e);
+
+    assert_non_null(t);
+    rng_seed(&g, 4);
+    for (int64_t i = 0; i < h * w; i++) {
+        double x = ((double)(i % w) - cx) / unit;
+        double y = ((double)(i / w) - cy) / unit;
+        bool head = hypot(x, 0.8 * (y + 0.35)) < 0.95;
+        bool body = y > 1.0 && fabs(x) < 0.4 + 0.8 * (y - 1.0);
+        bool line = fabs(y + 1.1) < 0.04;
+
+        for (int c = 0; c < 3; c++) {
+            double v = body   ? 40 + 30 * c
+                       : head ? 210 - 45 * c
+                       : line ? 60
+                              : 120 + 30 * c;
+
+            tensor_u8(t)[3 * i + c] = (uint8_t)(v + 4 * rng_normal(&g));
+        }
+    }
+    return t;
+}
+
+/* What is behind the head stays, also close to it: a straight line does not
+ * bend, and the head is drawn over it. */
+static void background_stays(void **state)
+{
+    (void)state;
+    const double unit = 50, poses[][3] = {{20, 0, 0}, {-20, 10, 0}};
+    float pts[LANDMARKS][3];
+    struct tensor *img = wall(300, 320, unit, 160, 150), *out;
+    struct err e;
+
+    face(unit, 160, 150, 0, pts);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(run(img, pts, poses[k], &out, &e), OK);
+        assert_false(tensor_equal(img, out));
+        for (int64_t y = 60; y < 140; y++)
+            for (int64_t x = 20; x < 300; x++) {
+                size_t at = (size_t)(y * 320 + x) * 3;
+
+                if (fabs((double)x - 160) < 1.5 * unit)
+                    continue;
+                /* three times the wall's noise; the line differs by 60 */
+                assert_in_range(abs(tensor_u8(img)[at] - tensor_u8(out)[at]), 0,
+                                12);
+            }
+        tensor_free(&out);
+    }
+    tensor_free(&img);
+}
+
+/* A head that fills the picture leaves no background to learn from. */
+static void no_background(void **state)
+{
+    (void)state;
+    float pts[LANDMARKS][3];
+    struct tensor *img = picture(90, 80, false);
+    struct warp_source *s;
+    void *source;
+    struct err e;
+
+    face(50, 40, 50, 0, pts);
+    assert_int_equal(
+        generator_warp.prepare(img, (const float(*)[3])pts, NULL, &source, &e),
+        OK);
+    s = source;
+    assert_null(s->matte);
+    generator_warp.release(source);
+    tensor_free(&img);
+}
+
 /* Odd sizes, faces cut by the border or wholly outside, any turn. */
 static void hard_cases(void **state)
 {
@@ -231,7 +312,7 @@ static void no_memory(void **state)
     (void)state;
     const double pose[3] = {0, -40, 0};
     float pts[LANDMARKS][3];
-    struct tensor *img = picture(70, 80, false), *out;
+    struct tensor *img = picture(100, 110, false), *out;
     struct err e;
     int64_t live = mem_live();
 
@@ -260,6 +341,8 @@ int main(void)
         cmocka_unit_test(no_memory),
         cmocka_unit_test(no_turn_is_the_source),
         cmocka_unit_test(grey_and_still),
+        cmocka_unit_test(background_stays),
+        cmocka_unit_test(no_background),
         cmocka_unit_test(hard_cases),
         cmocka_unit_test(bands_join),
         cmocka_unit_test(refuses),

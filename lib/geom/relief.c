@@ -104,8 +104,9 @@ static enum err_code take_memory(struct relief *g, struct err *e)
     g->xyz = mem_array(n, sizeof *g->xyz);
     g->follow = mem_array(n, sizeof *g->follow);
     g->outside = mem_array(n, sizeof *g->outside);
+    g->beyond = mem_array(n, sizeof *g->beyond);
     g->triangle = mem_array((size_t)g->n_triangles, sizeof *g->triangle);
-    if (!g->xyz || !g->follow || !g->outside || !g->triangle)
+    if (!g->xyz || !g->follow || !g->outside || !g->beyond || !g->triangle)
         return err_set(e, ERR_NOMEM, "no memory for a relief of %d x %d nodes",
                        g->cols, g->rows);
     int32_t(*t)[3] = g->triangle;
@@ -192,6 +193,7 @@ static void fill_nodes(struct relief *g, const struct surface *s,
     for (int i = 0; i < n; i++) {
         double d = near[i] < 0 ? 1e9 : node_distance(g->cols, i, near[i]);
 
+        g->beyond[i] = (float)fmin(d * g->step, 1e9);
         g->follow[i] =
             (float)(1.0 - smoothstep(firm_until, still_at, d / unit));
     }
@@ -301,6 +303,7 @@ void relief_free(struct relief **gp)
     mem_free(g->xyz);
     mem_free(g->follow);
     mem_free(g->outside);
+    mem_free(g->beyond);
     mem_free(g->triangle);
     mem_free(g);
     *gp = NULL;

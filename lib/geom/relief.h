@@ -19,6 +19,7 @@ struct relief {
     float *follow;          /* 0..1 */
     float *outside;         /* distance from the face (skin, not scalp) in
                                pixels; 0 on it */
+    float *beyond;          /* distance from the head (without the neck) */
     int32_t (*triangle)[3]; /* 2 (rows - 1) (cols - 1) */
     int n_triangles;
     double unit_px;

@@ -16,7 +16,11 @@
 static const double hidden_by = 0.05;
 #define ALPHA_ROUNDS 4
 #define GAIN_ROUNDS 80
-static const float max_log_gain = 0.5f;
+/* Limits of the light's ratio (logarithm): the far side of a turned head may
+ * lie in deep shadow; much brighter than the near side it is seldom, and what
+ * looks so is background. Colours differ less than brightness does. */
+static const float little = 0.002f; /* weight below which no ratio is known */
+static const float least_gain = -1.6f, most_gain = 0.35f, most_tint = 0.12f;
 
 static float smoothstep(float lo, float hi, float x)
 {
@@ -194,28 +198,60 @@ static void smooth_round(const struct head_mesh *m, float *value, int k,
         }
 }
 
-/* Logarithm of the ratio own / mirrored light where both are seen. */
+/* Logarithm of the ratio own / mirrored light where both are seen, and by how
+ * much that counts (both). */
 static void start_gain(const struct surface *s, const struct pyramid *p,
                        const float *seen, const struct mirror *m, float *both)
 {
-    float lod = (float)log2(fmax(s->unit_px / 8.0, 1.0));
+    /* fine enough not to reach over the outline */
+    float lod = (float)log2(fmax(s->unit_px / 16.0, 1.0));
 
     for (int v = 0; v < m->n_vertices; v++) {
-        float own[3], other[3];
+        float own[3], other[3], mean = 0.0f;
+        float *g = m->gain[v];
 
         both[v] = fminf(seen[v], seen[s->mesh->mirror[v]]);
         both[v] = smoothstep(0.3f, 0.9f, both[v]);
-        memset(m->gain[v], 0, sizeof m->gain[v]);
+        memset(g, 0, sizeof m->gain[v]);
         if (!(both[v] > 0.0f))
             continue;
         pyramid_sample(p, s->xyz[v][0], s->xyz[v][1], lod, own);
         pyramid_sample(p, m->from[v][0], m->from[v][1], lod, other);
         for (int c = 0; c < 3; c++) {
-            float g = logf((own[c] + 12.0f) / (other[c] + 12.0f));
+            g[c] = logf((own[c] + 12.0f) / (other[c] + 12.0f));
+            mean += g[c] / 3.0f;
+        }
+        for (int c = 0; c < 3; c++) {
+            float tint = fminf(fmaxf(g[c] - mean, -most_tint), most_tint);
 
-            m->gain[v][c] = fminf(fmaxf(g, -max_log_gain), max_log_gain);
+            g[c] = fminf(fmaxf(mean, least_gain), most_gain) + tint;
         }
     }
+}
+
+/* Carry the ratio on to where it is not measured: blurred over the mesh with
+ * its weights (normalised convolution), so that what is far from any
+ * measurement still has the nearest ones' until their weight is very small
+ * (the ears and behind). work f32[n,4],
+ * sum f32[n,4], count f32[n]. */
+static void spread_gain(const struct head_mesh *h, const struct mirror *m,
+                        const float *both, float *work, float *sum,
+                        float *count)
+{
+    for (int v = 0; v < m->n_vertices; v++) {
+        for (int c = 0; c < 3; c++)
+            work[4 * v + c] = both[v] * m->gain[v][c];
+        work[4 * v + 3] = both[v];
+    }
+    for (int round = 0; round < GAIN_ROUNDS; round++)
+        smooth_round(h, work, 4, NULL, sum, count);
+    for (int v = 0; v < m->n_vertices; v++)
+        for (int c = 0; c < 3; c++) {
+            float w = work[4 * v + 3];
+            float far = work[4 * v + c] / (w + little);
+
+            m->gain[v][c] = expf(far + both[v] * (m->gain[v][c] - far));
+        }
 }
 
 static enum err_code choose_triangles(const struct head_mesh *h,
@@ -252,7 +288,7 @@ static enum err_code fill(struct mirror *m, const struct surface *s,
 {
     const struct head_mesh *h = s->mesh;
     size_t n = (size_t)m->n_vertices;
-    float *sum = work, *count = work + 3 * n, *both = work + 4 * n;
+    float *sum = work, *count = work + 4 * n, *both = work + 5 * n;
     enum err_code rc = see(s, p, seen, (float(*)[3])work, e);
 
     if (rc != OK)
@@ -274,11 +310,7 @@ static enum err_code fill(struct mirror *m, const struct surface *s,
     if (rc != OK || m->n_triangles == 0)
         return rc;
     start_gain(s, p, seen, m, both);
-    for (int round = 0; round < GAIN_ROUNDS; round++)
-        smooth_round(h, &m->gain[0][0], 3, both, sum, count);
-    for (int v = 0; v < m->n_vertices; v++)
-        for (int c = 0; c < 3; c++)
-            m->gain[v][c] = expf(m->gain[v][c]);
+    spread_gain(h, m, both, work + 6 * n, sum, count);
     return OK;
 }
 
@@ -297,7 +329,7 @@ enum err_code mirror_new(const struct surface *s, const struct pyramid *p,
         m->from = mem_array(n, sizeof *m->from);
         m->gain = mem_array(n, sizeof *m->gain);
         seen = mem_array(n, sizeof *seen);
-        work = mem_array(n, 5 * sizeof *work);
+        work = mem_array(n, 10 * sizeof *work);
     }
     if (!m || !m->alpha || !m->from || !m->gain || !seen || !work)
         rc = err_set(e, ERR_NOMEM, "no memory for the mirrored side");

@@ -8,6 +8,7 @@
 #include "lib/geom/raster.h"
 #include "lib/geom/relief.h"
 #include "lib/geom/surface.h"
+#include "stages/generator/matte.h"
 #include "stages/generator/method.h"
 #include "stages/generator/mirror.h"
 #include "stages/generator/pyramid.h"
@@ -29,6 +30,7 @@ struct warp_source {
     struct surface *surface;
     struct relief *relief;
     struct mirror *mirror;
+    struct matte *matte; /* NULL: no background can be told from the head */
     /* a view's nodes and vertices, in raster coordinates */
     float (*moved)[3];
     float (*turned)[3];
@@ -59,6 +61,7 @@ static void warp_release(void *source)
     surface_free(&s->surface);
     relief_free(&s->relief);
     mirror_free(&s->mirror);
+    matte_free(&s->matte);
     mem_free(s->moved);
     mem_free(s->turned);
     mem_free(s->weight);
@@ -118,6 +121,8 @@ static enum err_code warp_prepare(struct tensor *frame,
                         &s->relief, e);
     if (rc == OK)
         rc = mirror_new(s->surface, &s->pyramid, &s->mirror, e);
+    if (rc == OK)
+        rc = matte_new(s->surface, s->relief, &s->pyramid, &s->matte, e);
     if (rc == OK) {
         size_t n = (size_t)s->relief->cols * (size_t)s->relief->rows;
         size_t vertices = (size_t)s->surface->mesh->n_vertices;
@@ -196,15 +201,43 @@ static float stretch_level(const float jac[4])
     return fminf(fmaxf(-0.6f * log2f(fmaxf(ratio, 1e-4f) / 0.3f), 0.0f), 3.0f);
 }
 
-/* The mirrored side over one sample of the relief. */
-static void overlay(const struct view *v, size_t at, float rgb[3])
+/* How much of the source at (u, w) moves with the head. */
+static float moves(const struct warp_source *s, float u, float w)
+{
+    return s->matte ? matte_at(s->matte, u, w) : 1.0f;
+}
+
+/* Put the still background of pixel (px, py) behind a colour that was taken at
+ * (u, w): what of the background was mixed into it there is taken out. */
+static void stand(const struct warp_source *s, int px, int py, float u, float w,
+                  float lod, float alpha, float rgb[3])
+{
+    const struct pyramid *g = &s->matte->ground;
+    const uint8_t *here =
+        g->level[0].rgb + 3 * ((int64_t)py * g->level[0].width + px);
+    float there[3];
+
+    if (alpha > 0.0f)
+        pyramid_sample(g, u, w, lod, there);
+    for (int c = 0; c < 3; c++)
+        rgb[c] = alpha > 0.0f
+                     ? rgb[c] + (1.0f - alpha) * ((float)here[c] - there[c])
+                     : (float)here[c];
+}
+
+/* The mirrored side over one sample of the relief, where it is in front or the
+ * relief is background (alpha 0). */
+static void overlay(const struct view *v, size_t at, float behind, float rgb[3])
 {
     const struct warp_source *s = v->source;
     int32_t t = v->mirror->triangle[at];
+    float share = 1.0f;
 
-    if (t < 0 || (double)v->mirror->z[at] <
-                     (double)v->relief->z[at] - chord * s->surface->unit_px)
+    if (t < 0)
         return;
+    if ((double)v->mirror->z[at] <
+        (double)v->relief->z[at] - chord * s->surface->unit_px)
+        share = 1.0f - behind;
     const struct mirror *m = s->mirror;
     const int32_t *c = m->triangle[t];
     float w[3] = {v->mirror->bary[at][0], v->mirror->bary[at][1], 0.0f};
@@ -218,6 +251,7 @@ static void overlay(const struct view *v, size_t at, float rgb[3])
         for (int k = 0; k < 3; k++)
             gain[k] += w[i] * m->gain[c[i]][k];
     }
+    alpha *= share;
     if (!(alpha > 0.01f))
         return;
     sample_bilinear(&s->pyramid.level[0], from[0], from[1], one);
@@ -281,6 +315,10 @@ static void shade(const struct view *v, int px, int py, float rgb[3])
             pyramid_sample(p, u, w, lod, rgb);
         else
             sample_bicubic(&p->level[0], u, w, rgb);
+        float alpha = moves(v->source, u, w);
+
+        if (alpha < 1.0f)
+            stand(v->source, px, py, u, w, lod, alpha, rgb);
         return;
     }
     for (int c = 0; c < 3; c++)
@@ -289,8 +327,12 @@ static void shade(const struct view *v, int px, int py, float rgb[3])
         float one[3];
 
         pyramid_sample(p, uv[k][0], uv[k][1], lod, one);
+        float alpha = moves(v->source, uv[k][0], uv[k][1]);
+
+        if (alpha < 1.0f)
+            stand(v->source, px, py, uv[k][0], uv[k][1], lod, alpha, one);
         if (cover)
-            overlay(v, at[k], one);
+            overlay(v, at[k], alpha, one);
         for (int c = 0; c < 3; c++)
             rgb[c] += 0.25f * one[c];
     }
@@ -425,7 +467,7 @@ static enum err_code warp_view(void *source, const float (*target)[3],
 /* The number goes up whenever the pictures change. */
 const struct generator_method generator_warp = {
     .name = "warp",
-    .model = "head-relief-1",
+    .model = "head-relief-2",
     .prepare = warp_prepare,
     .view = warp_view,
     .release = warp_release,

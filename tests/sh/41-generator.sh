@@ -20,7 +20,7 @@ facet tape make -o "$d/want.tape" frame="npy:$d/frame.npy" \
 	landmarks="npy:$d/points.npy" name=str:a target="npy:$d/points.npy" \
 	pose_deg=f32[3]:0,0,0 view=i64:0 n_views=i64:1 \
 	generated="npy:$d/frame.npy" synthetic=bool:true method=str:warp \
-	model=str:head-relief-1 seed=i64:0
+	model=str:head-relief-2 seed=i64:0
 turn --rx 0 < "$d/in.tape" | gen > "$d/got.tape"
 facet tape diff --tol 1e-4 "$d/got.tape" "$d/want.tape" || fail "no turn"
 
