@@ -13,7 +13,7 @@
 #define SETTLED_UNSURE 0.05 /* the same while the face is not sure */
 #define SURE_PASSES 3   /* further ones only while they gain */
 #define MIN_CROP 48     /* frame pixels; smaller faces are not looked for */
-#define MIN_FINE 256    /* the same where a face has been found already */
+#define MIN_FINE 200    /* the same where a face has been found already */
 
 /* A level of the search: squares of `side` x the frame's smaller side, at
  * most `step` x their own side apart, reaching out of the frame by up to
@@ -30,8 +30,8 @@ struct level {
  * refinement does the rest, so that steps of 1.5 in size are enough. */
 static const struct level levels[] = {
     {1.0, 0.40, 0.0, false}, {1.5, 0.40, 0.15, false},
-    {0.67, 0.34, 0.1, false}, {0.45, 0.4, 0.0, true},
-    {0.3, 0.45, 0.0, true},
+    {0.67, 0.34, 0.1, false}, {0.45, 0.42, 0.0, true},
+    {0.3, 0.47, 0.0, true},
 };
 
 struct place {
@@ -90,7 +90,8 @@ static enum err_code refine(struct search *s, struct face *x, struct err *e)
          * it unless it lost the face. */
         if (now.score > x->score * (i == 0 ? 0.9 : 1.0))
             *x = now;
-        if (now.score < f->floor)
+        /* Once there is a face, a better one shows at the second look. */
+        if (now.score < (s->best.score >= f->enough ? f->likely : f->floor))
             return OK;
     }
     return OK;
