@@ -114,7 +114,9 @@ static void learn(struct matte_work *w)
         int c = cell(w->rgb + 3 * i);
 
         /* hair tells head from background better than skin does */
-        w->hist[c] += w->label[i] * (w->fixed[i] ? 0.3f : 1.0f);
+        float in = w->label[i] > 0.7f ? 1.0f : 0.0f;
+
+        w->hist[c] += in * (w->fixed[i] ? 0.3f : 1.0f);
         w->hist[CELLS + c] += 1.0f - w->label[i];
     }
     finish_histogram(w->hist, w->hist + 2 * CELLS);
@@ -250,8 +252,10 @@ static void connect(struct matte_work *w, float *alpha)
         for (int k = 0; k < 4; k++)
             if (next[k] >= 0 && alpha[next[k]] >= 1.0f &&
                 w->label[next[k]] < moving) {
-                alpha[next[k]] = matte_step((double)sure, (double)moving,
-                                            (double)w->label[next[k]]);
+                /* never quite 1: that means not reached yet */
+                alpha[next[k]] = fminf(matte_step((double)sure, (double)moving,
+                                                  (double)w->label[next[k]]),
+                                       0.999f);
                 w->queue[n++] = next[k];
             }
     }
