@@ -138,8 +138,8 @@ static void between(const struct matte *m, const float *value, int k, int64_t x,
                     int64_t y, int n, float *out)
 {
     float scale = 1.0f / (float)(1 << m->level);
-    float u = ((float)x + 0.5f) * scale - 0.5f;
-    float v = ((float)y + 0.5f) * scale - 0.5f;
+    float u = ((float)x + 0.5f) * scale - 0.5f - (float)m->x0;
+    float v = ((float)y + 0.5f) * scale - 0.5f - (float)m->y0;
 
     u = fminf(fmaxf(u, 0.0f), (float)(m->width - 1));
     v = fminf(fmaxf(v, 0.0f), (float)(m->height - 1));
@@ -188,10 +188,13 @@ static void fill_colour(const struct fill *f, const struct matte *m,
 static void paint(const struct fill *f, const struct matte *m,
                   const struct pyramid *p, double unit_px, struct tensor *img)
 {
-    int64_t w = img->shape[1];
+    int64_t w = img->shape[1], scale = 1 << m->level;
+    int64_t x1 = (m->x0 + m->width) * scale, y1 = (m->y0 + m->height) * scale;
 
-    for (int64_t y = 0; y < img->shape[0]; y++)
-        for (int64_t x = 0; x < w; x++) {
+    x1 = x1 < w ? x1 : w;
+    y1 = y1 < img->shape[0] ? y1 : img->shape[0];
+    for (int64_t y = m->y0 * scale; y < y1; y++)
+        for (int64_t x = m->x0 * scale; x < x1; x++) {
             /* a place near the head holds some of its colour */
             float a = fminf(4.0f * matte_at(m, (float)x, (float)y), 1.0f);
             uint8_t *q = tensor_u8(img) + (y * w + x) * 3;
@@ -263,13 +266,13 @@ enum err_code matte_ground(struct matte *m, const struct pyramid *p,
 
     if (rc == OK) {
         f.margin = (float)(fringe * unit_px / (1 << m->level));
-        take_known(&f, m, p->level[m->level].rgb);
+        take_known(&f, m, m->rgb);
         reflect(&f, tmp);
         for (int k = 0; k + 1 < f.n; k++)
             pull(&f, k);
         for (int k = f.n - 2; k >= 0; k--)
             push(&f, k);
-        take_strands(&f, m, p->level[m->level].rgb);
+        take_strands(&f, m, m->rgb);
         struct tensor *img = tensor_copy(p->data[0], e);
 
         rc = img ? OK : ERR_NOMEM;

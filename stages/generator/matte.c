@@ -11,8 +11,10 @@
 #include "lib/base/mem.h"
 #include "stages/generator/matte_internal.h"
 
-/* The work is done on the level where the head's unit is at most this. */
+/* The work is done on the level where the head's unit is at most this, */
 #define UNIT_PX 56.0
+/* and where its part of the picture is less than this. */
+#define MAX_PIXELS 40000.0
 #define ROUNDS 3
 #define SWEEPS 10
 #define BINS 16
@@ -262,14 +264,15 @@ static void connect(struct matte_work *w, float *alpha)
 }
 
 /* Priors and first labels; whether there is enough background to learn. */
-static bool start(struct matte_work *w, const struct surface *s,
-                  const struct relief *g, double scale)
+static bool start(struct matte_work *w, const struct matte *m,
+                  const struct surface *s, const struct relief *g)
 {
+    double scale = (double)(1 << m->level);
     int ground = 0;
 
     for (int i = 0; i < w->n; i++) {
-        double x = (i % w->width + 0.5) * scale - 0.5;
-        double y = ((double)(i / w->width) + 0.5) * scale - 0.5;
+        double x = (m->x0 + i % w->width + 0.5) * scale - 0.5;
+        double y = (m->y0 + (double)(i / w->width) + 0.5) * scale - 0.5;
         struct place p = place_at(s, g, x, y);
 
         w->fixed[i] = p.face || p.ground;
@@ -281,14 +284,13 @@ static bool start(struct matte_work *w, const struct surface *s,
 }
 
 static enum err_code label(struct matte *m, const struct surface *s,
-                           const struct relief *g, const struct pyramid *p,
-                           bool *any, struct err *e)
+                           const struct relief *g, bool *any, struct err *e)
 {
     struct matte_work w = {.width = m->width, .n = m->width * m->height};
     size_t n = (size_t)w.n;
     enum err_code rc = OK;
 
-    w.rgb = p->level[m->level].rgb;
+    w.rgb = m->rgb;
     w.prior = mem_array(n, sizeof *w.prior);
     w.label = mem_array(n, sizeof *w.label);
     w.model = mem_array(n, sizeof *w.model);
@@ -299,7 +301,7 @@ static enum err_code label(struct matte *m, const struct surface *s,
     if (!w.prior || !w.label || !w.model || !w.link || !w.queue || !w.fixed ||
         !w.hist)
         rc = err_set(e, ERR_NOMEM, "no memory for a matte");
-    *any = rc == OK && start(&w, s, g, (double)(1 << m->level));
+    *any = rc == OK && start(&w, m, s, g);
     if (*any) {
         link_pixels(&w);
         for (int round = 0; round < ROUNDS; round++) {
@@ -320,25 +322,65 @@ static enum err_code label(struct matte *m, const struct surface *s,
     return rc;
 }
 
+/* The relief's part of a level; false if that is nothing, or too much. */
+static bool set_window(struct matte *m, const struct relief *g,
+                       const struct sample_source *level, int k)
+{
+    double scale = (double)(1 << k);
+    double x1 = floor((g->x0 + (g->cols - 1) * g->step + 0.5) / scale) + 2.0;
+    double y1 = floor((g->y0 + (g->rows - 1) * g->step + 0.5) / scale) + 2.0;
+    double x0 = fmax(floor((g->x0 + 0.5) / scale) - 1.0, 0.0);
+    double y0 = fmax(floor((g->y0 + 0.5) / scale) - 1.0, 0.0);
+
+    x1 = fmin(x1, (double)level->width);
+    y1 = fmin(y1, (double)level->height);
+    if (!(x1 > x0) || !(y1 > y0) || !((x1 - x0) * (y1 - y0) < MAX_PIXELS))
+        return false;
+    m->level = k;
+    m->x0 = (int)x0;
+    m->y0 = (int)y0;
+    m->width = (int)(x1 - x0);
+    m->height = (int)(y1 - y0);
+    return true;
+}
+
+static enum err_code
+take_window(struct matte *m, const struct sample_source *level, struct err *e)
+{
+    size_t n = (size_t)m->width * (size_t)m->height;
+    size_t row = 3 * (size_t)m->width;
+
+    m->alpha = mem_array(n, sizeof *m->alpha);
+    m->rgb = mem_array(n, 3);
+    if (!m->alpha || !m->rgb)
+        return err_set(e, ERR_NOMEM, "no memory for a matte");
+    for (int y = 0; y < m->height; y++)
+        memcpy(m->rgb + (size_t)y * row,
+               level->rgb + 3 * ((m->y0 + y) * level->width + m->x0), row);
+    return OK;
+}
+
 enum err_code matte_new(const struct surface *s, const struct relief *g,
                         const struct pyramid *p, struct matte **out,
                         struct err *e)
 {
     struct matte *m = mem_calloc(1, sizeof *m);
-    enum err_code rc;
+    enum err_code rc = OK;
     bool any = false;
+    int k = 0;
 
     *out = NULL;
     if (!m)
         return err_set(e, ERR_NOMEM, "no memory for a matte");
-    while (m->level + 1 < p->n && s->unit_px > UNIT_PX * (1 << m->level))
-        m->level++;
-    m->width = (int)p->level[m->level].width;
-    m->height = (int)p->level[m->level].height;
-    m->alpha =
-        mem_array((size_t)m->width * (size_t)m->height, sizeof *m->alpha);
-    rc = m->alpha ? label(m, s, g, p, &any, e)
-                  : err_set(e, ERR_NOMEM, "no memory for a matte");
+    while (k + 1 < p->n && s->unit_px > UNIT_PX * (1 << k))
+        k++;
+    while (k + 1 < p->n && !set_window(m, g, &p->level[k], k))
+        k++;
+    if (set_window(m, g, &p->level[k], k)) {
+        rc = take_window(m, &p->level[k], e);
+        if (rc == OK)
+            rc = label(m, s, g, &any, e);
+    }
     if (rc == OK && any)
         rc = matte_ground(m, p, s->unit_px, e);
     if (rc != OK || !any)
@@ -355,6 +397,7 @@ void matte_free(struct matte **mp)
         return;
     pyramid_free(&m->ground);
     mem_free(m->alpha);
+    mem_free(m->rgb);
     mem_free(m);
     *mp = NULL;
 }
@@ -362,8 +405,11 @@ void matte_free(struct matte **mp)
 float matte_at(const struct matte *m, float x, float y)
 {
     float k = 1.0f / (float)(1 << m->level);
-    float u = fminf(fmaxf((x + 0.5f) * k - 0.5f, 0.0f), (float)(m->width - 1));
-    float v = fminf(fmaxf((y + 0.5f) * k - 0.5f, 0.0f), (float)(m->height - 1));
+    float u = (x + 0.5f) * k - 0.5f - (float)m->x0;
+    float v = (y + 0.5f) * k - 0.5f - (float)m->y0;
+
+    u = fminf(fmaxf(u, 0.0f), (float)(m->width - 1));
+    v = fminf(fmaxf(v, 0.0f), (float)(m->height - 1));
     int c = (int)u, r = (int)v;
     int right = c + 1 < m->width, under = r + 1 < m->height ? m->width : 0;
     const float *a = m->alpha + (size_t)r * (size_t)m->width + c;

@@ -10,7 +10,9 @@
 
 struct matte {
     int level;             /* of the picture's pyramid */
-    int width, height;     /* that level's size */
+    int x0, y0;            /* its window, in that level's pixels: what may */
+    int width, height;     /* move, as far as it is in the picture */
+    uint8_t *rgb;          /* the window's pixels */
     float *alpha;          /* 1: moves with the head; 0: surely background */
     struct pyramid ground; /* the picture, filled in where alpha is not 0 */
 };
