@@ -156,6 +156,16 @@ bench-preprocess: ## preprocessing and landmarks against OpenCV + PyTorch
 	$(Q)$(MAKE) --no-print-directory benches
 	$(Q)BUILD=$B PYTHON=$(PYTHON) bench/preprocess.sh
 
+.PHONY: bench-views
+bench-views: all ## generated views of rendered heads against their true pictures
+	$(Q)$(PYTHON) bench/views_truth.py $B
+	$(Q)$(PYTHON) bench/views_truth.py $B --source 0,45 --rx 0 --ry=-45,-20,0,25,45
+
+.PHONY: long
+long: tests ## longer tests: every frame of every clip against the ffmpeg tool
+	$(Q)for t in tests/long/*.sh; do echo "== $$t"; \
+	  BUILD=$B PYTHON=$(PYTHON) sh $$t || exit 1; done
+
 .PHONY: format
 format: ## clang-format all C files in place
 	$(Q)clang-format -i $(sort $(wildcard lib/*/*.[ch] cli/*.[ch] stages/*.[ch] \
