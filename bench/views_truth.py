@@ -1,7 +1,7 @@
 """Generated views against the truth: rendered heads are drawn in a grid of
 poses; the generator turns the picture of one pose to all the others; PSNR (dB)
-inside the points' hull and over the whole picture, beside that of the
-unchanged source. Means over heads.
+inside the points' hull and over the whole picture; the peer is the unchanged
+source. Means over heads.
 
 usage: views_truth.py BUILD [--source RX,RY] [--heads N] [--size PX]
                       [--rx LIST] [--ry LIST]
@@ -72,8 +72,10 @@ def main():
     for (rx, ry), r in sorted(rows.items()):
         if not np.allclose((rx, ry), want):
             f, fs, w, ws = np.mean(r, 0)
-            print(f'rx {rx:+4.0f} ry {ry:+4.0f}   face: view {f:5.1f} '
-                  f'source {fs:5.1f}   picture: view {w:5.1f} source {ws:5.1f}')
+            for what, ours, peer in (('face', f, fs), ('picture', w, ws)):
+                name = f'view rx {rx:+.0f} ry {ry:+.0f}, {what}'
+                print(f'{name:32} ours {ours:8.2f} dB       '
+                      f'peer {peer:8.2f} dB       ratio {ours / peer:.2f}')
 
 
 main()
