@@ -594,7 +594,14 @@ static bool one_round(struct err *e)
         item_free(&got);
         usleep(200);
     }
-    ok = p.n_done == 1;
+    if (outbox_end(p.out, e))
+        goto out;
+    for (int i = 0; i < 2000 && !outbox_ended(p.out); i++) {
+        if (inbox_poll(p.in[0], e) || outbox_poll(p.out, count_done, &p, e))
+            goto out;
+        usleep(200);
+    }
+    ok = p.n_done == 1 && inbox_ended(p.in[0]) && outbox_ended(p.out);
 out:
     mem_fail_nth(0);
     item_free(&it);
