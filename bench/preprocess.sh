@@ -44,4 +44,4 @@ awk -v n="$(cat "$tmp/n")" -v a="$(median < "$tmp/ours")" \
 	printf "%-32s ours %8.2f clips/s  peer %8.2f clips/s  ratio %.2f\n",
 		"preprocess (" n " clips)", n / a, n / b, b / a
 }'
-[ ! -f bench/landmarker.sh ] || sh bench/landmarker.sh
+[ "${NETWORK:-yes}" = no ] || sh bench/landmarker.sh

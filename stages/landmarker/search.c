@@ -12,7 +12,8 @@
 #define SETTLED 0.12    /* change of a crop, in sides: what training varied */
 #define SETTLED_UNSURE 0.05 /* the same while the face is not sure */
 #define SURE_PASSES 3   /* further ones only while they gain */
-#define MIN_CROP 48     /* frame pixels; smaller faces are not looked for */
+#define MIN_CROP 72     /* frame pixels: faces whose points span less than
+                           about 32 px are not looked for */
 #define MIN_FINE 200    /* the same where a face has been found already */
 
 /* A level of the search: squares of `side` x the frame's smaller side, at
