@@ -114,7 +114,8 @@ static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
     enum err_code rc = sheet_finish(&o, &incomplete, e);
     if (rc)
         return rc;
-    stage_report(s, "%zu sheets made in %s", c->made, c->root);
+    stage_report(s, "%zu sheet%s made in %s", c->made,
+                 c->made == 1 ? "" : "s", c->root);
     if (incomplete && stage_replicas(s) <= 1)
         stage_report(s, "%zu sheets have empty cells: some views are missing",
                      incomplete);

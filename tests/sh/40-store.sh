@@ -161,7 +161,7 @@ has views/index.csv 'n,p.jpg,1,,0,2,3,,no face,gone,views,'
 has s.out '1 sheets have empty cells'
 [ -d sheets/.sheets/n/p.jpg/0 ] || fail "cells are kept"
 "$stages/sheet-writer" --stdio --root sheets < f.tape > s.out
-has s.out '1 sheets made'
+has s.out '1 sheet made'
 [ -d sheets/.sheets/n ] && fail "cells are gone"
 cp sheets/n/p.jpg/sheet_0.png one.png
 "$stages/sheet-writer" --stdio --root sheets < v.tape > /dev/null # a replay
