@@ -136,7 +136,8 @@ demo: deps ## install what is missing, build, render heads, make pairs and views
 
 .PHONY: asan tsan
 asan: ## the tests under address and undefined sanitizers, in build-asan/
-	$(Q)$(MAKE) --no-print-directory B=build-asan OPT="-O1 -g" \
+	$(Q)LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+	  $(MAKE) --no-print-directory B=build-asan OPT="-O1 -g" \
 	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" check-built
 tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)
 tsan: ## the tests under the thread sanitizer, in build-tsan/
