@@ -137,7 +137,8 @@ done
 for again in no yes; do
 	start 0 --set sleep=600000
 	kill -INT $runner
-	[ $again = yes ] && sleep 0.2 && kill -INT $runner
+	# On a busy machine it may have stopped before the second one.
+	[ $again = no ] || { sleep 0.2; kill -INT $runner 2> /dev/null || true; }
 	got=0
 	wait $runner || got=$?
 	[ "$got" -eq 130 ] || fail "long transform: status $got"
