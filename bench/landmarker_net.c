@@ -57,8 +57,7 @@ static enum err_code measure(struct fan *f, const struct options *o,
     float *in = mem_array(n_in, sizeof *in);
     float *maps = mem_array(n_out, sizeof *maps);
     double *t = mem_array((size_t)o->runs, sizeof *t);
-    enum err_code r = in && maps && t ? OK
-                                      : err_set(e, ERR_NOMEM, "no memory");
+    enum err_code r = in && maps && t ? OK : err_set(e, ERR_NOMEM, "no memory");
     struct rng rng;
     rng_seed(&rng, 1);
     for (size_t i = 0; i < n_in && !r; i++)

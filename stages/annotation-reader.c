@@ -34,8 +34,10 @@ static enum err_code add_face(struct reader *c, char **field, size_t n,
                               struct err *e)
 {
     if (n != 1 + COORDS)
-        return err_set(e, ERR_DATA, "%zu columns, %d expected (path, x0, y0, "
-                       ".. x67, y67)", n, 1 + COORDS);
+        return err_set(e, ERR_DATA,
+                       "%zu columns, %d expected (path, x0, y0, "
+                       ".. x67, y67)",
+                       n, 1 + COORDS);
     if (c->n == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 256;
         void *p = mem_resize(c->row, cap, sizeof *c->row);
@@ -114,8 +116,8 @@ static enum err_code add_index(struct reader *c, char **field, size_t n,
 }
 
 /* Read root/file; is_index chooses what its records are. */
-static enum err_code read_csv(struct reader *c, const char *file,
-                              bool is_index, struct err *e)
+static enum err_code read_csv(struct reader *c, const char *file, bool is_index,
+                              struct err *e)
 {
     struct buf b;
     buf_init(&b, MAX_CSV);
@@ -272,8 +274,7 @@ static const struct stage_port out_ports[] = {
     {NULL, NULL, NULL},
 };
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, offsetof(struct reader, root), NULL, 0, 0, NULL,
-     NULL,
+    {"root", PARAM_PATH, offsetof(struct reader, root), NULL, 0, 0, NULL, NULL,
      "A folder with landmarks.csv (path, x0, y0, .. x67, y67; pixels, (0,0) "
      "the centre of the first) and index.csv (path, split; name if any)."},
     {"split", PARAM_STR, offsetof(struct reader, split), "test", 0, 0, NULL,

@@ -32,12 +32,12 @@ struct ctx {
  * kill can come between the store's commit and the sheet's. */
 static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
 {
-    char *sheet = mem_printf("%s/%s/%s/sheet_0.png", c->sheets, en->name,
-                             en->snippet);
-    char *cells = mem_printf("%s/.sheets/%s/%s/0", c->sheets, en->name,
-                             en->snippet);
-    bool missing = sheet && cells &&
-                   (!file_exists(sheet) || file_exists(cells));
+    char *sheet =
+        mem_printf("%s/%s/%s/sheet_0.png", c->sheets, en->name, en->snippet);
+    char *cells =
+        mem_printf("%s/.sheets/%s/%s/0", c->sheets, en->name, en->snippet);
+    bool missing =
+        sheet && cells && (!file_exists(sheet) || file_exists(cells));
     mem_free(sheet);
     mem_free(cells);
     return missing;
@@ -47,8 +47,8 @@ static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
     struct store_done_entry d;
-    bool known = c->table && store_done_find(c->table, en->name, en->snippet,
-                                             &d);
+    bool known =
+        c->table && store_done_find(c->table, en->name, en->snippet, &d);
     switch ((enum retry)c->retry) {
     case RETRY_ALL:
         return true;
@@ -83,8 +83,7 @@ static void report(struct ctx *c, struct stage *s)
         return;
     c->reported = true;
     if (c->cat.bad_names)
-        stage_report(s, "%zu files left out for their names",
-                     c->cat.bad_names);
+        stage_report(s, "%zu files left out for their names", c->cat.bad_names);
     if (c->table && c->todo < c->cat.n)
         stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
                      c->cat.n - c->todo,
@@ -110,8 +109,9 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .limit = c->limit,
     };
     if (c->retry == RETRY_FAILED && !*c->done)
-        return err_set(e, ERR_ARG, "retry=failed needs `done`, the store "
-                                   "that knows what failed");
+        return err_set(e, ERR_ARG,
+                       "retry=failed needs `done`, the store "
+                       "that knows what failed");
     enum err_code rc = catalogue_load(&o, &c->cat, e);
     if (!rc && *c->done)
         rc = store_done_load(c->done, &c->table, e);
@@ -214,8 +214,8 @@ static const struct stage_param params[] = {
     {"list", PARAM_PATH, AT(list), "", 0, 0, NULL, NULL,
      "CSV that says what to take: columns name and snippet, or path; also "
      "set (or split) and identity; paths are below root"},
-    {"media", PARAM_ENUM, AT(media), "clips", 0, 0, "clips|pictures|any",
-     NULL, "which files, by extension"},
+    {"media", PARAM_ENUM, AT(media), "clips", 0, 0, "clips|pictures|any", NULL,
+     "which files, by extension"},
     {"pattern", PARAM_STR, AT(pattern), "", 0, 0, NULL, NULL,
      "shell pattern on the path below root, instead of the extension: "
      "'id0001*/*'"},
@@ -244,8 +244,7 @@ static const struct stage_param params[] = {
     {0}};
 
 static const struct stage_port out[] = {
-    {"out",
-     "path str, name str, snippet str, identity str, set str, media str",
+    {"out", "path str, name str, snippet str, identity str, set str, media str",
      "one item a clip or picture, sorted by bytes of the path"},
     {0}};
 

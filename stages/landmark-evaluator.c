@@ -58,8 +58,9 @@ static void measure(const struct tensor *found, const struct tensor *truth,
     for (size_t i = 0; i < LANDMARKS; i++) {
         const float *a = tensor_f32(found) + i * stride;
         const float *b = tensor_f32(truth) + i * truth_stride;
-        error[i] = hypot((double)a[0] - (double)b[0],
-                         (double)a[1] - (double)b[1]) / eyes;
+        error[i] =
+            hypot((double)a[0] - (double)b[0], (double)a[1] - (double)b[1]) /
+            eyes;
         sum += error[i];
     }
     r->nme = sum / LANDMARKS;
@@ -159,8 +160,7 @@ static enum err_code write_csv(struct evaluator *c, struct err *e)
 
 /* The area under the curve "share of all faces with an error up to x", x from
  * 0 to limit, over the limit; faces not found never come under it. */
-static double area(const double *sorted, size_t found, size_t all,
-                   double limit)
+static double area(const double *sorted, size_t found, size_t all, double limit)
 {
     double sum = 0;
     for (size_t i = 0; i < found; i++)
@@ -193,16 +193,16 @@ static void report(struct evaluator *c, struct stage *s, const double *sorted,
         return;
     }
     stage_report(s, "NME %.2f %%", 100 * sum / (double)found);
-    stage_report(s, "%zu faces, %zu not found; median %.2f %%; %zu beyond "
-                 "%g %%; AUC up to %g %%: %.3f", c->n, c->n - found,
-                 100 * sorted[found / 2], beyond, c->limit, c->limit,
-                 area(sorted, found, c->n, limit));
+    stage_report(s,
+                 "%zu faces, %zu not found; median %.2f %%; %zu beyond "
+                 "%g %%; AUC up to %g %%: %.3f",
+                 c->n, c->n - found, 100 * sorted[found / 2], beyond, c->limit,
+                 c->limit, area(sorted, found, c->n, limit));
     if (c->groups)
         report_groups(c, s, found);
 }
 
-static enum err_code evaluator_finish(void *ctx, struct stage *s,
-                                      struct err *e)
+static enum err_code evaluator_finish(void *ctx, struct stage *s, struct err *e)
 {
     struct evaluator *c = ctx;
     if (!c->n) {

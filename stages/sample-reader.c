@@ -100,13 +100,20 @@ static const struct {
     const char *field;
     bool number;
 } plain[] = {
-    {COL_NAME, "name", false},         {COL_SNIPPET, "snippet", false},
-    {COL_SET, "set", false},           {COL_IDENTITY, "identity", false},
-    {COL_SOURCE, "path", false},       {COL_METHOD, "method", false},
-    {COL_MODEL, "model", false},       {COL_SAMPLE, "sample", true},
-    {COL_N_FRAMES, "n_frames", true},  {COL_VIEW, "view", true},
-    {COL_N_VIEWS, "n_views", true},    {COL_PTS_NS, "pts_ns", true},
-    {COL_FRAME_INDEX, "frame_index", true}, {COL_SEED, "seed", true},
+    {COL_NAME, "name", false},
+    {COL_SNIPPET, "snippet", false},
+    {COL_SET, "set", false},
+    {COL_IDENTITY, "identity", false},
+    {COL_SOURCE, "path", false},
+    {COL_METHOD, "method", false},
+    {COL_MODEL, "model", false},
+    {COL_SAMPLE, "sample", true},
+    {COL_N_FRAMES, "n_frames", true},
+    {COL_VIEW, "view", true},
+    {COL_N_VIEWS, "n_views", true},
+    {COL_PTS_NS, "pts_ns", true},
+    {COL_FRAME_INDEX, "frame_index", true},
+    {COL_SEED, "seed", true},
 };
 
 static enum err_code set_plain(struct item *it, const struct store_row *row,
@@ -161,9 +168,8 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         item_free(&it);
         return rc;
     }
-    char *key = mem_printf("%s/%s %s %s", row->v[COL_NAME],
-                           row->v[COL_SNIPPET], row->v[COL_SAMPLE],
-                           row->v[COL_VIEW]);
+    char *key = mem_printf("%s/%s %s %s", row->v[COL_NAME], row->v[COL_SNIPPET],
+                           row->v[COL_SAMPLE], row->v[COL_VIEW]);
     if (!key) {
         item_free(&it);
         return err_set(e, ERR_NOMEM, "no memory for a key");

@@ -130,8 +130,8 @@ static enum err_code draft_start(struct draft *d, const struct ctx *c,
 /* Is this file to be written? Also names it, in d->path and the row. */
 static enum err_code plan_file(struct ctx *c, struct draft *d,
                                const struct store_key *k, enum store_file file,
-                               enum store_col col, const char *ext,
-                               bool *write, struct err *e)
+                               enum store_col col, const char *ext, bool *write,
+                               struct err *e)
 {
     d->path[file] = store_file_path((enum store_layout)c->layout, file, k, ext);
     if (!d->path[file])
@@ -225,8 +225,8 @@ static enum err_code write_files(struct ctx *c, struct draft *d,
     const struct tensor *pose = c->pose ? item_tensor(it, "pose") : NULL;
     const struct tensor *points =
         item_tensor(it, k->view >= 0 ? "target" : "landmarks");
-    const struct tensor *made = c->generated ? item_tensor(it, "generated")
-                                             : NULL;
+    const struct tensor *made =
+        c->generated ? item_tensor(it, "generated") : NULL;
     bool flat = c->layout == STORE_IDENTITY; /* pictures to learn from only */
     enum err_code rc = OK;
     bool go;
@@ -234,14 +234,15 @@ static enum err_code write_files(struct ctx *c, struct draft *d,
         return err_set(e, ERR_DATA, "nothing to store: the item has no %s",
                        c->frame ? "frame" : "generated picture");
     if (frame) {
-        rc = plan_file(c, d, k, STORE_FRAME, COL_FRAME, exts[c->format], &go,
-                       e);
+        rc =
+            plan_file(c, d, k, STORE_FRAME, COL_FRAME, exts[c->format], &go, e);
         if (!rc && go)
-            rc = put_picture(c, d->path[STORE_FRAME], frame, PNG_LEVEL, NULL, e);
+            rc =
+                put_picture(c, d->path[STORE_FRAME], frame, PNG_LEVEL, NULL, e);
     }
     if (!rc && pose && !flat) {
-        rc = plan_file(c, d, k, STORE_POSE, COL_POSE, exts[c->pose_format],
-                       &go, e);
+        rc = plan_file(c, d, k, STORE_POSE, COL_POSE, exts[c->pose_format], &go,
+                       e);
         if (!rc && go)
             rc = put_picture(c, d->path[STORE_POSE], pose, POSE_LEVEL, NULL, e);
     }

@@ -114,8 +114,8 @@ static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
     enum err_code rc = sheet_finish(&o, &incomplete, e);
     if (rc)
         return rc;
-    stage_report(s, "%zu sheet%s made in %s", c->made,
-                 c->made == 1 ? "" : "s", c->root);
+    stage_report(s, "%zu sheet%s made in %s", c->made, c->made == 1 ? "" : "s",
+                 c->root);
     if (incomplete && stage_replicas(s) <= 1)
         stage_report(s, "%zu sheets have empty cells: some views are missing",
                      incomplete);
@@ -134,8 +134,7 @@ static const struct stage_param params[] = {
      "a sample"},
     {"columns", PARAM_INT, AT(columns), "0", 0, 256, NULL, NULL,
      "cells in a row; 0: the nearest to a square"},
-    {"cell", PARAM_INT, AT(cell), "160", 8, 2048, NULL, "px",
-     "side of a cell"},
+    {"cell", PARAM_INT, AT(cell), "160", 8, 2048, NULL, "px", "side of a cell"},
     {"labels", PARAM_ENUM, AT(labels), "pose", 0, 0, "none|pose|name", NULL,
      "text under the cells"},
     {"source", PARAM_BOOL, AT(source), "yes", 0, 0, NULL, NULL,

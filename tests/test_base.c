@@ -100,14 +100,14 @@ static void text_numbers(void **state)
     assert_true(text_to_i64("-42", &i));
     assert_int_equal(i, -42);
     assert_true(text_to_i64("9223372036854775807", &i));
-    const char *const bad_i[] = {"",  " 1", "1 ",  "0x10", "1.5",
-                                 "a", "--1", "9223372036854775808"};
+    const char *const bad_i[] = {"",    " 1", "1 ",  "0x10",
+                                 "1.5", "a",  "--1", "9223372036854775808"};
     for (size_t k = 0; k < sizeof bad_i / sizeof *bad_i; k++)
         assert_false(text_to_i64(bad_i[k], &i));
     assert_true(text_to_f64("1e-3", &f));
     assert_true(fabs(f - 0.001) < 1e-18);
-    const char *const bad_f[] = {"", "nan", "inf", "1,5", "0x1p3",
-                                 "1e999", "e", ".", " 1"};
+    const char *const bad_f[] = {"",      "nan", "inf", "1,5", "0x1p3",
+                                 "1e999", "e",   ".",   " 1"};
     for (size_t k = 0; k < sizeof bad_f / sizeof *bad_f; k++)
         assert_false(text_to_f64(bad_f[k], &f));
     assert_true(text_to_bool("yes", &t) && t);
@@ -178,8 +178,9 @@ static void text_utf8(void **state)
     assert_true(text_is_utf8("", 0));
     const char *good = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
     assert_true(text_is_utf8(good, strlen(good)));
-    const char *const bad[] = {"\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80",
-                               "\xf4\x90\x80\x80", "\xe2\x82", "\x80"};
+    const char *const bad[] = {
+        "\xff",     "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+        "\xe2\x82", "\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(text_is_utf8(bad[i], strlen(bad[i])));
 }
@@ -370,12 +371,12 @@ static void rng_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(err_texts),    cmocka_unit_test(mem_sizes),
-        cmocka_unit_test(buf_cap),      cmocka_unit_test(text_numbers),
-        cmocka_unit_test(text_near),    cmocka_unit_test(text_csv),
-        cmocka_unit_test(text_utf8),    cmocka_unit_test(csv_alloc_failure),
-        cmocka_unit_test(file_round),   cmocka_unit_test(file_listing),
-        cmocka_unit_test(path_parts),   cmocka_unit_test(rng_known),
+        cmocka_unit_test(err_texts),  cmocka_unit_test(mem_sizes),
+        cmocka_unit_test(buf_cap),    cmocka_unit_test(text_numbers),
+        cmocka_unit_test(text_near),  cmocka_unit_test(text_csv),
+        cmocka_unit_test(text_utf8),  cmocka_unit_test(csv_alloc_failure),
+        cmocka_unit_test(file_round), cmocka_unit_test(file_listing),
+        cmocka_unit_test(path_parts), cmocka_unit_test(rng_known),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -125,8 +125,8 @@ static void compare(struct fan *f, const char *model, int side,
     if (fan_heatmaps_at(f, side, in, 1, false, out, &e))
         die(&e);
     double worst = worst_of(g, name, out, map);
-    print_message("%s %s: largest difference %.2g of the largest value\n",
-                  name, mode, worst);
+    print_message("%s %s: largest difference %.2g of the largest value\n", name,
+                  mode, worst);
     assert_true(worst < TOLERANCE);
     mem_free(in);
     mem_free(out);
@@ -165,8 +165,7 @@ static void test_fan4_as_pytorch(void **state)
         assert_int_equal(fan_info(f).stacks, 4);
         /* networks.md: 23.82 M */
         assert_int_equal(fan_info(f).parameters / 10000, 2382);
-        compare(f, "fan4_256", FAN_SIDE,
-                mode == NN_FAST ? "fast" : "exact");
+        compare(f, "fan4_256", FAN_SIDE, mode == NN_FAST ? "fast" : "exact");
         fan_free(&f);
     }
     safetensors_free(&w);
@@ -267,14 +266,14 @@ static void test_other_sides(void **state)
     assert_int_equal(fan_heatmaps_at(f, side, in, 1, true, both, &e), OK);
     for (int i = 0; i < FAN_POINTS * map * map; i++) {
         int p = landmark_mirror[i / map / map];
-        float b = out[((FAN_POINTS + p) * map + i / map % map) * map + map -
-                      1 - i % map];
+        float b = out[((FAN_POINTS + p) * map + i / map % map) * map + map - 1 -
+                      i % map];
         assert_true(fabsf(both[i] - (out[i] + b)) < 1e-6F);
     }
     static const int bad[] = {-64, 0, 32, 100, FAN_MAX_SIDE + FAN_SIDE_STEP};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(
-            fan_heatmaps_at(f, bad[i], in, 1, false, out, &e), ERR_ARG);
+        assert_int_equal(fan_heatmaps_at(f, bad[i], in, 1, false, out, &e),
+                         ERR_ARG);
     assert_non_null(strstr(e.text, "576"));
     for (uint64_t n = 1;; n += 1 + n / 8) {
         int64_t live = mem_live();
@@ -302,9 +301,9 @@ static void test_decode(void **state)
     float *m = mem_calloc(FAN_POINTS * CELLS, sizeof *m);
     assert_non_null(m);
     float xy[FAN_POINTS][2], score[FAN_POINTS];
-    m[10 * 64 + 20] = 1;      /* point 0: alone */
-    m[10 * 64 + 21] = 0.5F;   /* more on the right, */
-    m[9 * 64 + 20] = 0.25F;   /* and above */
+    m[10 * 64 + 20] = 1;       /* point 0: alone */
+    m[10 * 64 + 21] = 0.5F;    /* more on the right, */
+    m[9 * 64 + 20] = 0.25F;    /* and above */
     float *border = m + CELLS; /* point 1: on the border */
     border[0] = 2;
     border[1] = 1;
@@ -371,16 +370,16 @@ static void refuse(const char *from, const char *to, enum err_code code,
 static void test_refuses(void **state)
 {
     (void)state;
-    refuse("\"m1.b2_3.conv2.weight\"", "\"m1.b2_3.conv2.weighs\"",
-           ERR_NOTFOUND, "m1.b2_3.conv2.weight");
+    refuse("\"m1.b2_3.conv2.weight\"", "\"m1.b2_3.conv2.weighs\"", ERR_NOTFOUND,
+           "m1.b2_3.conv2.weight");
     refuse("\"conv_last0.weight\"", "\"conv_last9.weight\"", ERR_DATA,
            "no FAN");
     refuse("\"bn_end1.running_var\":{\"dtype\":\"F32\",\"shape\":[32]",
            "\"bn_end1.running_var\":{\"dtype\":\"F16\",\"shape\":[64]",
            ERR_DATA, "bn_end1.running_var");
     refuse("\"al0.weight\":{\"dtype\":\"F32\",\"shape\":[32,68,1,1]",
-           "\"al0.weight\":{\"dtype\":\"F32\",\"shape\":[68,32,1,1]",
-           ERR_DATA, "al0.weight");
+           "\"al0.weight\":{\"dtype\":\"F32\",\"shape\":[68,32,1,1]", ERR_DATA,
+           "al0.weight");
 }
 
 /* Every allocation in turn fails: an error, nothing leaked. */

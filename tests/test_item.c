@@ -138,7 +138,11 @@ static void fields(void **state)
     item_drop(it, "nothing");
     assert_int_equal(it->n, 5);
     assert_null(item_get(it, "n"));
-    const char *const bad[] = {"", "A", "1a", "a-b", "a b",
+    const char *const bad[] = {"",
+                               "A",
+                               "1a",
+                               "a-b",
+                               "a b",
                                "a123456789012345678901234567890123456789"
                                "0123456789"};
     for (size_t i = 0; i < 6; i++) {
@@ -264,8 +268,8 @@ static void alloc_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measure_refuses), cmocka_unit_test(references),
-        cmocka_unit_test(half_floats),     cmocka_unit_test(fields),
+        cmocka_unit_test(measure_refuses),  cmocka_unit_test(references),
+        cmocka_unit_test(half_floats),      cmocka_unit_test(fields),
         cmocka_unit_test(children_and_ids), cmocka_unit_test(comparing),
         cmocka_unit_test(alloc_failure),
     };

@@ -29,8 +29,8 @@ static struct tensor *noise(int ndim, const int64_t *shape, double lo,
     return t;
 }
 
-static int conv(struct nn_graph *g, int x, int64_t out, int64_t kh,
-                int64_t kw, int64_t stride, int64_t pad, bool biased)
+static int conv(struct nn_graph *g, int x, int64_t out, int64_t kh, int64_t kw,
+                int64_t stride, int64_t pad, bool biased)
 {
     int64_t in = nn_graph_shape(g, x).c;
     double k = 1.5 / sqrt((double)(in * kh * kw));
@@ -125,8 +125,8 @@ static void reference(const struct nn_graph *g, const float *in, double **v)
             int64_t x = (int64_t)p % n->shape.w;
             int64_t y = (int64_t)p / n->shape.w % n->shape.h;
             int64_t c = (int64_t)p / n->shape.w / n->shape.h;
-            v[i][p] = n->kind == NN_INPUT ? (double)in[p]
-                                          : node_at(g, n, v, c, y, x);
+            v[i][p] =
+                n->kind == NN_INPUT ? (double)in[p] : node_at(g, n, v, c, y, x);
         }
     }
 }
@@ -155,15 +155,14 @@ static void compare(const struct nn_graph *g, const struct nn_options *o,
                 double top = 1e-3, worst = 0;
                 for (size_t p = 0; p < n; p++) {
                     top = fmax(top, fabs(w[p]));
-                    worst = fmax(worst,
-                                 fabs(w[p] -
-                                      (double)out[i][(size_t)b * n + p]));
+                    worst = fmax(
+                        worst, fabs(w[p] - (double)out[i][(size_t)b * n + p]));
                 }
                 double tol = o->mode == NN_FAST ? TOL_WINOGRAD : TOL_DIRECT;
                 if (!(worst <= tol * top)) {
                     print_error("mode %d unfused %d output %d picture %d: "
-                                "off by %g of %g\n", o->mode, o->unfused, i,
-                                (int)b, worst, top);
+                                "off by %g of %g\n",
+                                o->mode, o->unfused, i, (int)b, worst, top);
                     fail();
                 }
             }
@@ -222,10 +221,10 @@ static void test_convolutions(void **state)
     static const struct {
         int64_t in, h, w, out, kh, kw, stride, pad;
     } t[] = {
-        {3, 20, 24, 16, 7, 7, 2, 3},   {16, 26, 26, 32, 3, 3, 1, 1},
-        {17, 9, 11, 5, 3, 3, 1, 1},    {1, 1, 1, 1, 1, 1, 1, 0},
-        {32, 24, 25, 16, 3, 3, 1, 1},  {8, 12, 13, 68, 1, 1, 1, 0},
-        {4, 10, 10, 6, 3, 1, 1, 0},    {16, 15, 14, 20, 3, 3, 2, 1},
+        {3, 20, 24, 16, 7, 7, 2, 3},  {16, 26, 26, 32, 3, 3, 1, 1},
+        {17, 9, 11, 5, 3, 3, 1, 1},   {1, 1, 1, 1, 1, 1, 1, 0},
+        {32, 24, 25, 16, 3, 3, 1, 1}, {8, 12, 13, 68, 1, 1, 1, 0},
+        {4, 10, 10, 6, 3, 1, 1, 0},   {16, 15, 14, 20, 3, 3, 2, 1},
         {6, 11, 17, 7, 5, 4, 3, 2},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
@@ -275,8 +274,8 @@ static int block(struct nn_graph *g, int x, int64_t out)
 {
     int part[3], y = x;
     for (int i = 0; i < 3; i++)
-        part[i] = y = conv(g, nn_relu(g, norm(g, y)),
-                           i ? out / 4 : out / 2, 3, 3, 1, 1, false);
+        part[i] = y = conv(g, nn_relu(g, norm(g, y)), i ? out / 4 : out / 2, 3,
+                           3, 1, 1, false);
     int r = nn_graph_shape(g, x).c == out
                 ? x
                 : conv(g, nn_relu(g, norm(g, x)), out, 1, 1, 1, 0, false);
@@ -294,8 +293,8 @@ static void test_blocks_and_hourglass(void **state)
         int y = nn_add(g, block(g, x, c), nn_upsample2(g, low));
         y = conv(g, y, c, 1, 1, 1, 0, true);
         nn_output(g, y);
-        nn_output(g, nn_add(g, nn_add(g, x, y), conv(g, y, c, 1, 1, 1, 0,
-                                                     true)));
+        nn_output(g,
+                  nn_add(g, nn_add(g, x, y), conv(g, y, c, 1, 1, 1, 0, true)));
         check(g);
     }
 }

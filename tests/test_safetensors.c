@@ -15,8 +15,8 @@
 #include "lib/nn/safetensors.h"
 
 /* A file with this header and n data bytes (1, 2, 3, ..). */
-static enum err_code parse(const char *header, size_t n,
-                           struct safetensors **s, struct err *e)
+static enum err_code parse(const char *header, size_t n, struct safetensors **s,
+                           struct err *e)
 {
     uint8_t b[4096];
     size_t h = strlen(header);
@@ -41,8 +41,8 @@ static void refused(const char *header, size_t n, const char *text)
     assert_null(s);
 }
 
-#define T(name, dtype, shape, a, b)                                          \
-    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape                 \
+#define T(name, dtype, shape, a, b)                                            \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape                   \
     ",\"data_offsets\":[" a "," b "]}"
 
 static void test_reads(void **state)
@@ -52,11 +52,14 @@ static void test_reads(void **state)
     struct safetensors *s = NULL;
     struct safetensors_entry t;
     assert_int_equal(
-        parse(" {" T("b", "I8", "[2]", "8", "10") ","
-              "\"__metadata__\":{\"k\":\"v\\u00e9\\n\"},"
-              T("a\\/\\ud83d\\ude00", "U8", "[2,4]", "0", "8") ","
-              T("empty", "F32", "[0,7]", "8", "8") " } ",
-              10, &s, &e), OK);
+        parse(" {" T("b", "I8", "[2]", "8",
+                     "10") ","
+                           "\"__metadata__\":{\"k\":\"v\\u00e9\\n\"}," T(
+                               "a\\/\\ud83d\\ude00", "U8", "[2,4]", "0",
+                               "8") "," T("empty", "F32", "[0,7]", "8",
+                                          "8") " } ",
+              10, &s, &e),
+        OK);
     assert_int_equal(safetensors_count(s), 3);
     assert_string_equal(safetensors_at(s, 0).name, "a/\xf0\x9f\x98\x80");
     assert_string_equal(safetensors_meta(s, "k"), "v\xc3\xa9\n");
@@ -76,8 +79,9 @@ static void test_reads(void **state)
     assert_int_equal(safetensors_tensor(s, "b", &x, &e), ERR_UNSUPPORTED);
     assert_int_equal(safetensors_tensor(s, "c", &x, &e), ERR_NOTFOUND);
     const int64_t two[] = {2, 4};
-    assert_int_equal(safetensors_weight(s, "a/\xf0\x9f\x98\x80", 2, two, &x,
-                                        &e), ERR_UNSUPPORTED);
+    assert_int_equal(
+        safetensors_weight(s, "a/\xf0\x9f\x98\x80", 2, two, &x, &e),
+        ERR_UNSUPPORTED);
     assert_null(x);
     safetensors_free(&s);
 }
@@ -91,11 +95,14 @@ static void test_refuses_headers(void **state)
     refused("{}x", 0, "more text");
     refused("{}", 1, "after the last tensor");
     refused("{" T("a", "F32", "[2]", "0", "8") "," T("a", "F32", "[1]", "8",
-            "12") "}", 12, "twice");
+                                                     "12") "}",
+            12, "twice");
     refused("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[2]", "4",
-            "12") "}", 12, "overlaps");
+                                                     "12") "}",
+            12, "overlaps");
     refused("{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "8",
-            "12") "}", 12, "hole");
+                                                     "12") "}",
+            12, "hole");
     refused("{" T("a", "F32", "[2]", "0", "4") "}", 4, "need 8 bytes");
     refused("{" T("a", "F32", "[1]", "4", "0") "}", 4, "outside");
     refused("{" T("a", "F32", "[3]", "0", "12") "}", 8, "outside");
@@ -113,7 +120,8 @@ static void test_refuses_headers(void **state)
     refused("{" T("a", "F32", "[1,]", "0", "4") "}", 4, "whole number");
     refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "missing");
     refused("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],"
-            "\"data_offsets\":[0,4]}}", 4, "twice");
+            "\"data_offsets\":[0,4]}}",
+            4, "twice");
     refused("{\"a\":{\"x\":[[[[[[[[[[]]]]]]]]]]}}", 4, "unknown key");
     refused("{\"__metadata__\":{\"a\":1}}", 0, "string expected");
     refused("{\"__metadata__\":{},\"__metadata__\":{}}", 0, "two");
@@ -144,9 +152,9 @@ static void test_refuses_lengths(void **state)
 static void test_mutations(void **state)
 {
     (void)state;
-    static const char head[] =
-        "{\"__metadata__\":{\"a\":\"b\"}," T("w", "F32", "[2,2]", "0", "16")
-        "," T("v", "F16", "[3]", "16", "22") "}";
+    static const char head[] = "{\"__metadata__\":{\"a\":\"b\"}," T(
+        "w", "F32", "[2,2]", "0", "16") "," T("v", "F16", "[3]", "16",
+                                              "22") "}";
     uint8_t good[8 + sizeof head - 1 + 22], b[sizeof good];
     memset(good, 0, sizeof good);
     good[0] = (uint8_t)(sizeof head - 1);
@@ -198,8 +206,8 @@ static void test_weights(void **state)
     }
     t[4] = tensor_copy(t[2], &e);
     tensor_f32(t[4])[4] = INFINITY;
-    struct safetensors_item items[] = {{"half", t[0]}, {"brain", t[1]},
-                                       {"single", t[2]}, {"double", t[3]},
+    struct safetensors_item items[] = {{"half", t[0]},     {"brain", t[1]},
+                                       {"single", t[2]},   {"double", t[3]},
                                        {"bad \"\n", t[4]}, {NULL, NULL}};
     const struct safetensors_pair meta[] = {{"what", "\"a\\test\"\t"},
                                             {NULL, NULL}};
@@ -209,8 +217,8 @@ static void test_weights(void **state)
     assert_string_equal(safetensors_meta(s, "what"), "\"a\\test\"\t");
     struct tensor *w = NULL;
     for (int k = 0; k < 4; k++) {
-        assert_int_equal(safetensors_weight(s, items[k].name, 2, shape, &w,
-                                            &e), OK);
+        assert_int_equal(safetensors_weight(s, items[k].name, 2, shape, &w, &e),
+                         OK);
         for (size_t i = 0; i < 6; i++)
             assert_true(tensor_f32(w)[i] == (float)i - 2.5F);
         tensor_free(&w);
@@ -222,11 +230,9 @@ static void test_weights(void **state)
     assert_int_equal(safetensors_weight(s, "bad \"\n", 2, shape, &w, &e),
                      ERR_DATA);
     assert_non_null(strstr(e.text, "element 4"));
-    assert_int_equal(safetensors_weight(s, "half", 2, wrong, &w, &e),
-                     ERR_DATA);
+    assert_int_equal(safetensors_weight(s, "half", 2, wrong, &w, &e), ERR_DATA);
     assert_non_null(strstr(e.text, "f32[3,2]"));
-    assert_int_equal(safetensors_weight(s, "half", 1, &flat, &w, &e),
-                     ERR_DATA);
+    assert_int_equal(safetensors_weight(s, "half", 1, &flat, &w, &e), ERR_DATA);
     assert_null(w);
     safetensors_free(&s);
     items[1].name = "half";
@@ -246,9 +252,9 @@ static void test_no_memory(void **state)
         struct err e = {0};
         struct safetensors *s = NULL;
         mem_fail_nth(n);
-        enum err_code r =
-            parse("{\"__metadata__\":{\"a\":\"b\"},"
-                  T("w", "F32", "[2]", "0", "8") "}", 8, &s, &e);
+        enum err_code r = parse("{\"__metadata__\":{\"a\":\"b\"}," T(
+                                    "w", "F32", "[2]", "0", "8") "}",
+                                8, &s, &e);
         bool hit = mem_fail_hit();
         mem_fail_nth(0);
         safetensors_free(&s);

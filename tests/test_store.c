@@ -66,8 +66,7 @@ static char *slurp(const char *path)
 
 /* A row with these values; text is the caller's. */
 static struct store_row row_of(const char *name, const char *snippet,
-                               const char *i, const char *n,
-                               const char *status)
+                               const char *i, const char *n, const char *status)
 {
     struct store_row r;
     store_row_clear(&r);
@@ -92,8 +91,8 @@ static void log_ok(struct store *s, const char *name, const char *snippet,
 static void test_row_round_trip(void **state)
 {
     (void)state;
-    struct store_row r = row_of("id/a b%&", "-x\ty\n\x7f\xc3\xbc.mp4", "3",
-                                "5", "no face"),
+    struct store_row r = row_of("id/a b%&", "-x\ty\n\x7f\xc3\xbc.mp4", "3", "5",
+                                "no face"),
                      back;
     r.v[COL_REASON] = "\"quoted\", 100 % \\";
     struct buf b;
@@ -156,12 +155,11 @@ static void test_row_order(void **state)
 static void test_paths(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "id/vid", "-x", "a b&(c)",
-                                       "\xc3\xbc", "a.b", "a..b"};
-    static const char *const bad[] = {"",     "/a",   "a/",      "a//b",
-                                      "..",   "a/..", "../a",    "a/../b",
-                                      ".",    "./a",  ".facet",  "a/.facet/b",
-                                      "a\nb", "\x7f", "\xff\xfe"};
+    static const char *const good[] = {"a",        "id/vid", "-x",  "a b&(c)",
+                                       "\xc3\xbc", "a.b",    "a..b"};
+    static const char *const bad[] = {
+        "",  "/a",  "a/",     "a//b",       "..",   "a/..", "../a",    "a/../b",
+        ".", "./a", ".facet", "a/.facet/b", "a\nb", "\x7f", "\xff\xfe"};
     struct err e = {0};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(store_check_path(good[i], "name", 8, &e), OK);
@@ -191,8 +189,7 @@ static void test_layout(void **state)
         {STORE_VIEWS, STORE_FRAME, 4, "id1/v/1.mp4/frame_3.jpg"},
         {STORE_VIEWS, STORE_GENERATED, 4, "id1/v/1.mp4/view_3_04.jpg"},
         {STORE_IDENTITY, STORE_FRAME, -1, "train/id1/v__1.mp4_3.jpg"},
-        {STORE_IDENTITY, STORE_GENERATED, 24,
-         "train/id1/v__1.mp4_3_24.jpg"},
+        {STORE_IDENTITY, STORE_GENERATED, 24, "train/id1/v__1.mp4_3_24.jpg"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         k.view = cases[i].view;
@@ -201,7 +198,7 @@ static void test_layout(void **state)
         mem_free(p);
     }
     /* Joined names never meet: a/b__c, a__b/c, a_/_b/c, ... */
-    static const char *const names[] = {"a/b__c", "a__b/c", "a_/_b/c",
+    static const char *const names[] = {"a/b__c",  "a__b/c",   "a_/_b/c",
                                         "a/__b/c", "a/_/_b/c", "x/a/b/c"};
     char *seen[6];
     for (size_t i = 0; i < 6; i++) {
@@ -250,8 +247,10 @@ static void test_write_read(void **state)
     store_close(&s);
     char *index = slurp(at("s/index.csv"));
     assert_true(text_starts(index, "name,snippet,n_frames,set,i,"));
-    const char *a = strstr(index, "\nn,a,"), *b0 = strstr(index, "\nn,b,2,train,0"),
-               *b1 = strstr(index, "\nn,b,2,train,1"), *c = strstr(index, "\nn,c,");
+    const char *a = strstr(index, "\nn,a,"),
+               *b0 = strstr(index, "\nn,b,2,train,0"),
+               *b1 = strstr(index, "\nn,b,2,train,1"),
+               *c = strstr(index, "\nn,c,");
     assert_true(a && b0 && b1 && c && a < b0 && b0 < b1 && b1 < c);
     mem_free(index);
     /* The seed's list has complete snippets only. */
@@ -529,7 +528,8 @@ static void test_disk_full(void **state)
             _exit(9);
         static char big[5000];
         if (store_put(s, "n/a/frame_0.jpg", big, sizeof big, &e) != ERR_IO ||
-            !strstr(e.text, "n/a/frame_0.jpg") || store_has(s, "n/a/frame_0.jpg"))
+            !strstr(e.text, "n/a/frame_0.jpg") ||
+            store_has(s, "n/a/frame_0.jpg"))
             _exit(11);
         enum err_code rc = OK;
         int rows = 0;
@@ -576,10 +576,13 @@ static void test_bare_tree(void **state)
 {
     (void)state;
     struct err e = {0};
-    static const char *const files[] = {
-        "id/v/2.mp4/frame_10.jpg", "id/v/2.mp4/frame_9.jpg",
-        "id/v/2.mp4/pose_9.png", "id/v/2.mp4/landmarks_9.csv",
-        "id/v/1.mp4/frame_0.png", "id/v/1.mp4/frame_x.png", "README"};
+    static const char *const files[] = {"id/v/2.mp4/frame_10.jpg",
+                                        "id/v/2.mp4/frame_9.jpg",
+                                        "id/v/2.mp4/pose_9.png",
+                                        "id/v/2.mp4/landmarks_9.csv",
+                                        "id/v/1.mp4/frame_0.png",
+                                        "id/v/1.mp4/frame_x.png",
+                                        "README"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         assert_int_equal(file_write_atomic(at(files[i]), "x", 1, &e), OK);
     const char *meta = "name,snippet,n_frames,set\nid/v,2.mp4,11,test\n";
@@ -601,8 +604,7 @@ static void test_bare_tree(void **state)
     assert_int_equal(store_reader_next(r, &row, &e), OK);
     assert_null(row);
     store_reader_close(&r);
-    assert_int_equal(store_reader_open(at("id/v/3.mp4"), &r, &e),
-                     ERR_NOTFOUND);
+    assert_int_equal(store_reader_open(at("id/v/3.mp4"), &r, &e), ERR_NOTFOUND);
     assert_int_equal(file_mkdirs(at("empty"), &e), OK);
     assert_int_equal(store_reader_open(at("empty"), &r, &e), ERR_DATA);
 }
@@ -613,8 +615,8 @@ static void test_hostile_index(void **state)
     (void)state;
     struct err e = {0};
     const char *text = "name,snippet,i,status,frame\nn,s,0,ok,../../etc/x\n";
-    assert_int_equal(
-        file_write_atomic(at("index.csv"), text, strlen(text), &e), OK);
+    assert_int_equal(file_write_atomic(at("index.csv"), text, strlen(text), &e),
+                     OK);
     struct store_reader *r;
     const struct store_row *row;
     assert_int_equal(store_reader_open(dir, &r, &e), OK);

@@ -59,8 +59,8 @@ static enum err_code add(const struct sheet_options *o, int64_t i, int64_t n,
     /* One source for all, whoever comes first. */
     struct tensor *source = grey(8, 8, 200);
     c.source = source;
-    enum err_code rc = source ? sheet_add(o, &c, made, e)
-                              : err_set(e, ERR_NOMEM, "no memory");
+    enum err_code rc =
+        source ? sheet_add(o, &c, made, e) : err_set(e, ERR_NOMEM, "no memory");
     tensor_free(&source);
     tensor_free(&t);
     return rc;
@@ -113,8 +113,8 @@ static void test_order_and_replay(void **state)
         const uint8_t *p = tensor_u8(t);
         int64_t at = (39 + 31 + 8) * t->shape[1] + 4 + 20 + 8;
         assert_int_equal(p[3 * at], 30);
-        assert_int_equal(
-            image_png_text(b.data, b.len, "Synthetic", &text, &e), OK);
+        assert_int_equal(image_png_text(b.data, b.len, "Synthetic", &text, &e),
+                         OK);
         assert_string_equal(text, "true");
         mem_free(text);
         tensor_free(&t);
@@ -156,7 +156,8 @@ static void test_refused(void **state)
     (void)state;
     struct sheet_options o = {.root = dir, .cell = 16};
     struct err e = {0};
-    struct sheet_cell c = {.name = "a", .snippet = "b", .count = 1, .label = ""};
+    struct sheet_cell c = {
+        .name = "a", .snippet = "b", .count = 1, .label = ""};
     bool made;
     c.name = "../a";
     assert_int_equal(sheet_add(&o, &c, &made, &e), ERR_DATA);
@@ -235,7 +236,7 @@ static void test_font(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_order_and_replay), T(test_incomplete), T(test_refused),
+        T(test_order_and_replay), T(test_incomplete),          T(test_refused),
         T(test_no_memory),        cmocka_unit_test(test_font),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,8 @@ void buf_free(struct buf *b); /* also after failure; leaves it empty */
 enum err_code buf_put(struct buf *b, const void *p, size_t n,
                       struct err *e) MUST_USE;
 enum err_code buf_puts(struct buf *b, const char *s, struct err *e) MUST_USE;
-enum err_code buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
-    MUST_USE PRINTF_LIKE(3, 4);
+enum err_code buf_printf(struct buf *b, struct err *e, const char *fmt,
+                         ...) MUST_USE PRINTF_LIKE(3, 4);
 /* Make room for n more bytes and return where they go (len unchanged). */
 void *buf_reserve(struct buf *b, size_t n, struct err *e) MUST_USE;
 /* The contents as a string ("" when empty); valid until the next change. */

@@ -34,7 +34,8 @@ enum err_code err_errno(struct err *e, enum err_code code, int errno_value,
                         const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* Put a formatted prefix and ": " before the text of e (which must not be
- * NULL); keeps the code, which is returned. The context of an outer caller: file, stage, item. */
+ * NULL); keeps the code, which is returned. The context of an outer caller:
+ * file, stage, item. */
 enum err_code err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A short stable word for a code: "ok", "decode", ... as used in index.csv

@@ -166,8 +166,8 @@ enum err_code file_write_atomic(const char *path, const void *data, size_t n,
     enum err_code rc = OK;
     int fd = -1;
     char *dir = folder_of(path);
-    char *tmp = dir ? mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path))
-                    : NULL;
+    char *tmp =
+        dir ? mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path)) : NULL;
     if (!tmp) {
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
         goto out;

@@ -13,7 +13,8 @@
  * false if not. */
 bool text_to_i64(const char *s, int64_t *out) MUST_USE;
 bool text_to_f64(const char *s, double *out) MUST_USE;
-bool text_to_bool(const char *s, bool *out) MUST_USE; /* true/false/yes/no/on/off/1/0 */
+bool text_to_bool(const char *s,
+                  bool *out) MUST_USE; /* true/false/yes/no/on/off/1/0 */
 
 /* Damerau-Levenshtein distance of two short strings (at most 64 bytes are
  * looked at). */

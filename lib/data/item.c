@@ -106,8 +106,8 @@ int64_t item_i64(const struct item *it, const char *name, int64_t fallback)
     const struct field *f = find(it, name);
     if (f && f->type == VAL_I64)
         return f->v.i;
-    if (f && f->type == VAL_F64 && fabs(f->v.f) < 0x1.0p53
-        && floor(f->v.f) >= f->v.f)
+    if (f && f->type == VAL_F64 && fabs(f->v.f) < 0x1.0p53 &&
+        floor(f->v.f) >= f->v.f)
         return (int64_t)f->v.f;
     return fallback;
 }
@@ -289,8 +289,7 @@ void item_set_key(struct item *it, const char *key)
 }
 
 struct item_id item_make_id(const struct item_id *parent, const char *stage,
-                            const char *port, uint64_t ordinal,
-                            const char *key)
+                            const char *port, uint64_t ordinal, const char *key)
 {
     XXH3_state_t state;
     XXH3_128bits_reset(&state);
@@ -375,8 +374,7 @@ static bool tensor_near(const struct tensor *a, const struct tensor *b,
     for (int i = 0; shapes && i < a->ndim; i++)
         shapes = a->shape[i] == b->shape[i];
     if (!shapes) {
-        snprintf(why, why_n, "%s against %s",
-                 tensor_describe(a, da, sizeof da),
+        snprintf(why, why_n, "%s against %s", tensor_describe(a, da, sizeof da),
                  tensor_describe(b, db, sizeof db));
         return false;
     }
@@ -390,14 +388,13 @@ static bool tensor_near(const struct tensor *a, const struct tensor *b,
     return true;
 }
 
-static bool field_near(const struct field *a, const struct field *b,
-                       double tol, char *why, size_t why_n)
+static bool field_near(const struct field *a, const struct field *b, double tol,
+                       char *why, size_t why_n)
 {
     static const char *const names[] = {"nil", "bool", "i64",
                                         "f64", "str",  "tensor"};
     if (a->type != b->type) {
-        snprintf(why, why_n, "%s against %s", names[a->type],
-                 names[b->type]);
+        snprintf(why, why_n, "%s against %s", names[a->type], names[b->type]);
         return false;
     }
     switch (a->type) {

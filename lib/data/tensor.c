@@ -65,8 +65,8 @@ enum err_code tensor_measure(enum dtype d, int ndim, const int64_t *shape,
 }
 
 /* A tensor without data, its shape measured. */
-static struct tensor *tensor_shell(enum dtype d, int ndim,
-                                   const int64_t *shape, struct err *e)
+static struct tensor *tensor_shell(enum dtype d, int ndim, const int64_t *shape,
+                                   struct err *e)
 {
     size_t count, bytes;
     if (tensor_measure(d, ndim, shape, SIZE_MAX / 2, &count, &bytes, e))

@@ -44,9 +44,9 @@ struct stage_floats {
 struct stage_param {
     const char *name; /* lower case, '-' between words; NULL ends a table */
     enum param_type type;
-    size_t offset;      /* offsetof(struct ctx, member) */
-    const char *def;    /* default as text; NULL: must be given */
-    double min, max;    /* for numbers; both 0: no limit */
+    size_t offset;       /* offsetof(struct ctx, member) */
+    const char *def;     /* default as text; NULL: must be given */
+    double min, max;     /* for numbers; both 0: no limit */
     const char *choices; /* for ENUM: "a|b|c" */
     const char *unit;    /* "deg", "px"; NULL if none */
     const char *help;
@@ -94,8 +94,7 @@ struct stage_desc {
      * stage with batch > 1 uses stage_fail for a single one); ERR_NOMEM of
      * one item too. The run goes on. */
     enum err_code (*transform)(void *ctx, struct stage *s,
-                               struct item *const *in, size_t n,
-                               struct err *e);
+                               struct item *const *in, size_t n, struct err *e);
     /* All input is done. A sink writes its summary (stage_report). NULL ok.
      * An error here fails the run. */
     enum err_code (*finish)(void *ctx, struct stage *s, struct err *e);
@@ -133,7 +132,7 @@ int stage_replica(const struct stage *s);          /* 0 .. replicas-1 */
 int stage_replicas(const struct stage *s);
 int stage_threads(const struct stage *s); /* cores this process may use */
 const char *stage_in_port(const struct stage *s); /* port of this transform */
-bool stage_stopping(const struct stage *s); /* long loops should look */
+bool stage_stopping(const struct stage *s);       /* long loops should look */
 
 /* Warnings and the like: include lib/base/log.h; lines carry the instance. */
 

@@ -38,17 +38,17 @@ extern const char *const head_expression_names[HEAD_EXPRESSION];
 struct head_mesh {
     int n_vertices, n_triangles;
     float (*vertex)[3];
-    float (*uv)[2];        /* 0..1, u mirror-symmetric about 0.5 */
+    float (*uv)[2];         /* 0..1, u mirror-symmetric about 0.5 */
     int32_t (*triangle)[3]; /* counter-clockwise seen from outside with y up,
                                i.e. clockwise in picture axes: see head.c */
-    uint8_t *part;         /* enum head_part of each triangle */
-    int32_t *mirror;       /* vertex -> its mirror vertex (itself on the axis) */
+    uint8_t *part;          /* enum head_part of each triangle */
+    int32_t *mirror; /* vertex -> its mirror vertex (itself on the axis) */
     int32_t landmark[LANDMARKS]; /* vertex of each point */
 };
 
 /* Topology is the same for all parameters: vertex i is vertex i. */
-enum err_code head_mesh_new(const struct head_params *p,
-                            struct head_mesh **out, struct err *e) MUST_USE;
+enum err_code head_mesh_new(const struct head_params *p, struct head_mesh **out,
+                            struct err *e) MUST_USE;
 void head_mesh_free(struct head_mesh **m);
 /* The 68 points of the head with these parameters (NULL: mean, neutral),
  * f32[68][3], same axes and unit. */

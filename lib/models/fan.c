@@ -31,8 +31,7 @@ struct builder {
 };
 
 /* Keep a weight for plans of other sides. */
-static enum err_code keep_weight(struct fan *f, struct tensor *t,
-                                 struct err *e)
+static enum err_code keep_weight(struct fan *f, struct tensor *t, struct err *e)
 {
     if (f->n_weight == f->cap_weight) {
         size_t cap = f->cap_weight ? f->cap_weight * 2 : 256;
@@ -49,8 +48,7 @@ static enum err_code keep_weight(struct fan *f, struct tensor *t,
 /* A parameter "<prefix>.<name>"; NULL after a failure, which the graph
  * keeps. */
 static struct tensor *weight(struct builder *b, const char *prefix,
-                             const char *name, int ndim,
-                             const int64_t *shape)
+                             const char *name, int ndim, const int64_t *shape)
 {
     char full[96];
     struct err e = {0};
@@ -78,8 +76,7 @@ static int conv(struct builder *b, int x, const char *prefix, int64_t out,
     int64_t in = nn_graph_shape(b->g, x).c;
     struct tensor *w =
         weight(b, prefix, "weight", 4, (const int64_t[]){out, in, k, k});
-    struct tensor *bias =
-        biased ? weight(b, prefix, "bias", 1, &out) : NULL;
+    struct tensor *bias = biased ? weight(b, prefix, "bias", 1, &out) : NULL;
     int n = w ? nn_conv(b->g, x, w, bias, stride, k / 2) : -1;
     tensor_free(&w);
     tensor_free(&bias);
@@ -96,16 +93,14 @@ static int norm_relu(struct builder *b, int x, const char *prefix)
         t[i] = weight(b, prefix, names[i], 1, &c);
     if (b->w)
         b->f->info.parameters -= 2 * c; /* statistics are not parameters */
-    int n = t[3] ? nn_batch_norm(b->g, x, t[0], t[1], t[2], t[3], BN_EPS)
-                 : -1;
+    int n = t[3] ? nn_batch_norm(b->g, x, t[0], t[1], t[2], t[3], BN_EPS) : -1;
     for (int i = 0; i < 4; i++)
         tensor_free(&t[i]);
     return nn_relu(b->g, n);
 }
 
 /* Three times BN, ReLU, 3x3; the raw results side by side, plus the input. */
-static int conv_block(struct builder *b, int x, const char *prefix,
-                      int64_t out)
+static int conv_block(struct builder *b, int x, const char *prefix, int64_t out)
 {
     char name[80];
     int part[3], y = x;
@@ -185,8 +180,10 @@ static enum err_code read_info(const struct safetensors *w,
 {
     struct safetensors_entry t;
     if (!safetensors_find(w, "conv_last0.weight", &t) || t.ndim != 4)
-        return err_set(e, ERR_DATA, "'%s' holds no FAN: conv_last0.weight is "
-                       "missing", safetensors_origin(w));
+        return err_set(e, ERR_DATA,
+                       "'%s' holds no FAN: conv_last0.weight is "
+                       "missing",
+                       safetensors_origin(w));
     if (t.shape[0] < 4 || t.shape[0] > MAX_FEATURES || t.shape[0] % 4)
         return err_set(e, ERR_DATA, "'%s': a FAN with %lld features",
                        safetensors_origin(w), (long long)t.shape[0]);
@@ -287,12 +284,13 @@ static enum err_code add_mirrored(struct fan *f, int side, const float *crop,
 }
 
 enum err_code fan_heatmaps_at(struct fan *f, int side, const float *crops,
-                              int64_t n, bool flip, float *maps,
-                              struct err *e)
+                              int64_t n, bool flip, float *maps, struct err *e)
 {
     if (side < FAN_SIDE_STEP || side > FAN_MAX_SIDE || side % FAN_SIDE_STEP)
-        return err_set(e, ERR_ARG, "FAN: crops of side %d (multiples of %d "
-                       "up to %d)", side, FAN_SIDE_STEP, FAN_MAX_SIDE);
+        return err_set(e, ERR_ARG,
+                       "FAN: crops of side %d (multiples of %d "
+                       "up to %d)",
+                       side, FAN_SIDE_STEP, FAN_MAX_SIDE);
     int at = side / FAN_SIDE_STEP - 1;
     int64_t map = FAN_MAP_OF(side);
     enum err_code r = f->net[at] ? OK : plan_side(f, NULL, side, e);

@@ -64,8 +64,8 @@ enum fan_decode {
  * the CENTRE of the crop's top-left pixel (cell (x,y) has its centre at
  * (4x + 1.5, 4y + 1.5)), and to the maximum of each map, score[i]. The first
  * of equal maxima counts. score may be NULL. */
-void fan_decode(const float *maps, enum fan_decode how,
-                float xy[FAN_POINTS][2], float *score);
+void fan_decode(const float *maps, enum fan_decode how, float xy[FAN_POINTS][2],
+                float *score);
 /* The same for maps f32[68,map,map]. */
 void fan_decode_at(const float *maps, int map, enum fan_decode how,
                    float xy[FAN_POINTS][2], float *score);

@@ -17,8 +17,7 @@ static int sign(float v)
 }
 
 /* FA, utils.py get_preds_fromhm: only off the border. */
-static void quarter(const float *m, int w, int x, int y, double *u,
-                    double *v)
+static void quarter(const float *m, int w, int x, int y, double *u, double *v)
 {
     *u = x;
     *v = y;
@@ -29,8 +28,7 @@ static void quarter(const float *m, int w, int x, int y, double *u,
     }
 }
 
-static void centroid(const float *m, int w, int x, int y, double *u,
-                     double *v)
+static void centroid(const float *m, int w, int x, int y, double *u, double *v)
 {
     double sum = 0, su = 0, sv = 0;
     for (int j = y - 2; j <= y + 2; j++) {
@@ -89,8 +87,8 @@ void fan_decode_at(const float *maps, int w, enum fan_decode how,
     }
 }
 
-void fan_decode(const float *maps, enum fan_decode how,
-                float xy[FAN_POINTS][2], float *score)
+void fan_decode(const float *maps, enum fan_decode how, float xy[FAN_POINTS][2],
+                float *score)
 {
     fan_decode_at(maps, FAN_MAP, how, xy, score);
 }

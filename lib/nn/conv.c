@@ -26,8 +26,7 @@ static enum err_code check(dnnl_status_t s, const char *what, struct err *e)
     case dnnl_out_of_memory:
         return err_set(e, ERR_NOMEM, "oneDNN: %s: no memory", what);
     case dnnl_unimplemented:
-        return err_set(e, ERR_UNSUPPORTED, "oneDNN: %s: no such kernel",
-                       what);
+        return err_set(e, ERR_UNSUPPORTED, "oneDNN: %s: no such kernel", what);
     default:
         return err_set(e, ERR_STATE, "oneDNN: %s: status %d", what, (int)s);
     }
@@ -97,8 +96,8 @@ static enum err_code describe(const struct nn_conv_desc *d, bool bias,
         (d->out.h - 1) * d->stride + d->kernel_h - d->in.h - d->pad,
         (d->out.w - 1) * d->stride + d->kernel_w - d->in.w - d->pad};
     dnnl_memory_desc_t src, dst, wei, bia;
-    enum err_code r = check(dnnl_memory_desc_init_by_tag(
-                                &src, 4, in, dnnl_f32, tag_of(d->in_layout)),
+    enum err_code r = check(dnnl_memory_desc_init_by_tag(&src, 4, in, dnnl_f32,
+                                                         tag_of(d->in_layout)),
                             "source", e);
     if (!r)
         r = check(dnnl_memory_desc_init_by_tag(&dst, 4, out, dnnl_f32,
@@ -112,13 +111,12 @@ static enum err_code describe(const struct nn_conv_desc *d, bool bias,
         r = check(dnnl_memory_desc_init_by_tag(&bia, 1, bd, dnnl_f32, dnnl_x),
                   "bias", e);
     if (!r)
-        r = check(dnnl_convolution_forward_desc_init(
-                      cd, dnnl_forward_inference,
-                      winograd ? dnnl_convolution_winograd
-                               : dnnl_convolution_direct,
-                      &src, &wei, bias ? &bia : NULL, &dst, stride, before,
-                      after),
-                  "convolution", e);
+        r = check(
+            dnnl_convolution_forward_desc_init(
+                cd, dnnl_forward_inference,
+                winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
+                &src, &wei, bias ? &bia : NULL, &dst, stride, before, after),
+            "convolution", e);
     return r;
 }
 
@@ -127,8 +125,7 @@ static enum err_code choose(struct nn_conv *x, const struct nn_conv_desc *d,
 {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
-    enum err_code r = check(dnnl_primitive_attr_create(&attr), "attributes",
-                            e);
+    enum err_code r = check(dnnl_primitive_attr_create(&attr), "attributes", e);
     if (!r)
         r = check(dnnl_primitive_attr_set_scratchpad_mode(
                       attr, dnnl_scratchpad_mode_user),
@@ -136,8 +133,8 @@ static enum err_code choose(struct nn_conv *x, const struct nn_conv_desc *d,
     if (!r && d->relu) {
         r = check(dnnl_post_ops_create(&ops), "post-ops", e);
         if (!r)
-            r = check(dnnl_post_ops_append_eltwise(ops, 1.0F,
-                                                   dnnl_eltwise_relu, 0, 0),
+            r = check(dnnl_post_ops_append_eltwise(ops, 1.0F, dnnl_eltwise_relu,
+                                                   0, 0),
                       "post-ops", e);
         if (!r)
             r = check(dnnl_primitive_attr_set_post_ops(attr, ops), "post-ops",
@@ -148,8 +145,7 @@ static enum err_code choose(struct nn_conv *x, const struct nn_conv_desc *d,
         dnnl_convolution_desc_t cd;
         r = describe(d, bias, wino, &cd, e);
         if (!r)
-            s = dnnl_primitive_desc_create(&x->pd, &cd, attr, x->engine,
-                                           NULL);
+            s = dnnl_primitive_desc_create(&x->pd, &cd, attr, x->engine, NULL);
     }
     if (!r)
         r = check(s, "convolution", e);
@@ -177,9 +173,9 @@ static enum err_code pack_weights(struct nn_conv *x,
     if (!x->weight_bytes)
         return err_set(e, ERR_NOMEM, "no memory for weights (%zu bytes)", n);
     memset(x->weight_bytes, 0, n);
-    enum err_code r = check(dnnl_memory_desc_init_by_tag(&plain, 4, wd,
-                                                         dnnl_f32, dnnl_oihw),
-                            "weights", e);
+    enum err_code r =
+        check(dnnl_memory_desc_init_by_tag(&plain, 4, wd, dnnl_f32, dnnl_oihw),
+              "weights", e);
     /* oneDNN's handle is not const, but a reorder only reads its source. */
     void *handle;
     memcpy(&handle, &weights, sizeof handle);
@@ -187,12 +183,12 @@ static enum err_code pack_weights(struct nn_conv *x,
         r = check(dnnl_memory_create(&from, &plain, x->engine, handle),
                   "weights", e);
     if (!r)
-        r = check(dnnl_memory_create(&x->weights, md, x->engine,
-                                     x->weight_bytes),
-                  "weights", e);
+        r = check(
+            dnnl_memory_create(&x->weights, md, x->engine, x->weight_bytes),
+            "weights", e);
     if (!r)
-        r = check(dnnl_reorder_primitive_desc_create(
-                      &pd, &plain, x->engine, md, x->engine, NULL),
+        r = check(dnnl_reorder_primitive_desc_create(&pd, &plain, x->engine, md,
+                                                     x->engine, NULL),
                   "weights", e);
     if (!r)
         r = check(dnnl_primitive_create(&reorder, pd), "weights", e);
@@ -216,8 +212,7 @@ static enum err_code pack_weights(struct nn_conv *x,
 static enum err_code memory_for(struct nn_conv *x, dnnl_query_t what,
                                 dnnl_memory_t *out, struct err *e)
 {
-    const dnnl_memory_desc_t *md =
-        dnnl_primitive_desc_query_md(x->pd, what, 0);
+    const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(x->pd, what, 0);
     return check(dnnl_memory_create(out, md, x->engine, DNNL_MEMORY_NONE),
                  "memory", e);
 }

@@ -60,8 +60,8 @@ static int fail(struct nn_graph *g, enum err_code code, const char *text)
 }
 
 /* A new node reading x[0..n-1], all of which must exist. */
-static int add_node(struct nn_graph *g, enum nn_kind kind, const int *x,
-                    int n, struct nn_shape s)
+static int add_node(struct nn_graph *g, enum nn_kind kind, const int *x, int n,
+                    struct nn_shape s)
 {
     if (g->err.code)
         return -1;
@@ -106,13 +106,14 @@ int nn_conv(struct nn_graph *g, int x, struct tensor *weights,
         return fail(g, ERR_ARG, "convolution weights must be f32[O,I,h,w]");
     const int64_t *k = weights->shape;
     if (k[1] != s.c)
-        return fail(g, ERR_ARG, "convolution weights for another number of "
-                                "channels than the input has");
-    if (bias && (bias->dtype != DT_F32 || bias->ndim != 1 ||
-                 bias->shape[0] != k[0]))
+        return fail(g, ERR_ARG,
+                    "convolution weights for another number of "
+                    "channels than the input has");
+    if (bias &&
+        (bias->dtype != DT_F32 || bias->ndim != 1 || bias->shape[0] != k[0]))
         return fail(g, ERR_ARG, "convolution bias must be f32[O]");
-    if (stride < 1 || pad < 0 || pad >= NN_MAX_SIDE || k[2] < 1 ||
-        k[3] < 1 || s.h + 2 * pad < k[2] || s.w + 2 * pad < k[3])
+    if (stride < 1 || pad < 0 || pad >= NN_MAX_SIDE || k[2] < 1 || k[3] < 1 ||
+        s.h + 2 * pad < k[2] || s.w + 2 * pad < k[3])
         return fail(g, ERR_ARG, "impossible convolution geometry");
     struct nn_shape o = {k[0], (s.h + 2 * pad - k[2]) / stride + 1,
                          (s.w + 2 * pad - k[3]) / stride + 1};
@@ -152,8 +153,8 @@ int nn_batch_norm(struct nn_graph *g, int x, const struct tensor *gamma,
         if (!(v > 0))
             return fail(g, ERR_DATA, "a batch norm variance is negative");
         double k = (double)tensor_f32(gamma)[i] / sqrt(v);
-        double t = (double)tensor_f32(beta)[i] -
-                   k * (double)tensor_f32(mean)[i];
+        double t =
+            (double)tensor_f32(beta)[i] - k * (double)tensor_f32(mean)[i];
         tensor_f32(d->scale)[i] = (float)k;
         tensor_f32(d->shift)[i] = (float)t;
     }

@@ -21,8 +21,7 @@ struct nn_graph;
 struct nn_graph *nn_graph_new(struct err *e) MUST_USE;
 void nn_graph_free(struct nn_graph **g);
 /* The first error of the building so far. */
-enum err_code nn_graph_status(const struct nn_graph *g,
-                              struct err *e) MUST_USE;
+enum err_code nn_graph_status(const struct nn_graph *g, struct err *e) MUST_USE;
 /* Say that building failed for a reason of the caller's (a weight missing). */
 void nn_graph_fail(struct nn_graph *g, const struct err *why);
 struct nn_shape nn_graph_shape(const struct nn_graph *g, int node);

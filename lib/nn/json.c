@@ -12,8 +12,7 @@ static void skip_space(struct json *j)
         j->at++;
 }
 
-static enum err_code bad(const struct json *j, const char *what,
-                         struct err *e)
+static enum err_code bad(const struct json *j, const char *what, struct err *e)
 {
     return err_set(e, ERR_DATA, "JSON byte %zu: %s", j->at, what);
 }
@@ -55,8 +54,7 @@ static enum err_code open_level(struct json *j, char c, const char *what,
 }
 
 /* Is there another member before `close`? Eats the comma or the bracket. */
-static enum err_code next(struct json *j, char close, bool *more,
-                          struct err *e)
+static enum err_code next(struct json *j, char close, bool *more, struct err *e)
 {
     skip_space(j);
     bool *fresh = &j->fresh[j->depth - 1];
@@ -67,8 +65,8 @@ static enum err_code next(struct json *j, char close, bool *more,
         return OK;
     }
     if (!*fresh) {
-        enum err_code r = expect(j, ',', "',' or a closing bracket expected",
-                                 e);
+        enum err_code r =
+            expect(j, ',', "',' or a closing bracket expected", e);
         if (r)
             return r;
     }

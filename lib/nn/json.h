@@ -32,8 +32,7 @@ enum err_code json_object(struct json *j, struct err *e) MUST_USE;
 enum err_code json_member(struct json *j, struct buf *key, bool *more,
                           struct err *e) MUST_USE;
 enum err_code json_array(struct json *j, struct err *e) MUST_USE;
-enum err_code json_element(struct json *j, bool *more,
-                           struct err *e) MUST_USE;
+enum err_code json_element(struct json *j, bool *more, struct err *e) MUST_USE;
 /* A string, unescaped, into s (overwritten). No NUL inside. */
 enum err_code json_string(struct json *j, struct buf *s,
                           struct err *e) MUST_USE;

@@ -10,15 +10,15 @@
 #include <string.h>
 
 /* Sanitizers cannot run before their own start-up, when ifuncs are chosen. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&         \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CLONES                                                               \
+#define CLONES                                                                 \
     __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
 #else
 #define CLONES
 #endif
 
-#define CHUNK_FLOATS 4096   /* one chunk's sum: 16 KiB, stays in L1 */
+#define CHUNK_FLOATS 4096    /* one chunk's sum: 16 KiB, stays in L1 */
 #define PARALLEL_FLOATS 8192 /* below this a second thread costs more */
 
 /* n pixels of c neighbouring channels, pixels `stride` floats apart. */
@@ -45,8 +45,7 @@ static void add_into(float *restrict d, const float *restrict a, int64_t n)
 CLONES
 static void affine(float *restrict d, int64_t ds, const float *restrict s,
                    int64_t ss, const float *restrict scale,
-                   const float *restrict shift, bool relu, int64_t n,
-                   int64_t c)
+                   const float *restrict shift, bool relu, int64_t n, int64_t c)
 {
     if (c == 16) {
         float k[16], t[16];
@@ -94,8 +93,8 @@ static void rectify(float *restrict d, int64_t ds, const float *restrict s,
 /* The mean or the maximum of four source pixels. */
 CLONES
 static void pool4(float *restrict d, const float *restrict a,
-                  const float *restrict b, int64_t stride, int64_t n,
-                  int64_t c, bool max)
+                  const float *restrict b, int64_t stride, int64_t n, int64_t c,
+                  bool max)
 {
     for (int64_t p = 0; p < n; p++) {
         const float *u = a + 2 * p * stride, *v = b + 2 * p * stride;
@@ -108,8 +107,8 @@ static void pool4(float *restrict d, const float *restrict a,
             }
         } else {
             for (int64_t i = 0; i < c; i++)
-                o[i] = ((u[i] + u[stride + i]) + (v[i] + v[stride + i])) *
-                       0.25F;
+                o[i] =
+                    ((u[i] + u[stride + i]) + (v[i] + v[stride + i])) * 0.25F;
         }
     }
 }
@@ -185,8 +184,7 @@ static struct rows gather(const struct nn_map *m, const struct place *q,
     int n = 0;
     for (int i = 0; i < m->n_pieces; i++) {
         const struct nn_piece *p = &m->piece[i];
-        if (q->c >= p->first && q->c < p->first + padded(p->shape.c,
-                                                         m->layout))
+        if (q->c >= p->first && q->c < p->first + padded(p->shape.c, m->layout))
             use[n++] = p;
     }
     struct rows r = {sum, q->k};
@@ -196,8 +194,8 @@ static struct rows gather(const struct nn_map *m, const struct place *q,
     for (; same < n && same < 2 && use[same]->kind == NN_PIECE_SAME; same++) {
         const struct nn_piece *p = use[same];
         int64_t lane = lane_of(p->shape, m->layout);
-        src[same] = p->data + at(p->shape, m->layout, q->b, q->c - p->first,
-                                 q->y, q->x);
+        src[same] = p->data +
+                    at(p->shape, m->layout, q->b, q->c - p->first, q->y, q->x);
         flat = flat && lane == q->k;
         r.stride = lane;
     }

@@ -42,17 +42,16 @@ static void run_map(const struct nn_net *n, const struct nn_step *s)
                        .n_outs = s->n_outs,
                        .raw = s->dst >= 0 ? memory_of(n, s->dst) : NULL};
     for (int i = 0; i < s->n_pieces; i++)
-        m.piece[i] = (struct nn_piece){
-            .data = memory_of(n, s->piece[i].buffer),
-            .shape = n->buffer[s->piece[i].buffer].shape,
-            .first = s->piece[i].first,
-            .kind = s->piece[i].kind};
+        m.piece[i] =
+            (struct nn_piece){.data = memory_of(n, s->piece[i].buffer),
+                              .shape = n->buffer[s->piece[i].buffer].shape,
+                              .first = s->piece[i].first,
+                              .kind = s->piece[i].kind};
     for (int i = 0; i < s->n_outs; i++)
-        m.out[i] =
-            (struct nn_map_out){.data = memory_of(n, s->out[i].buffer),
-                                .scale = s->out[i].scale,
-                                .shift = s->out[i].shift,
-                                .relu = s->out[i].relu};
+        m.out[i] = (struct nn_map_out){.data = memory_of(n, s->out[i].buffer),
+                                       .scale = s->out[i].scale,
+                                       .shift = s->out[i].shift,
+                                       .relu = s->out[i].relu};
     nn_map_run(&m);
 }
 
@@ -81,8 +80,8 @@ enum err_code nn_run(struct nn_net *n, const float *const *in,
         enum err_code r = OK;
         int64_t start = clock_ns();
         if (s->kind == NN_STEP_CONV)
-            r = nn_conv_run(s->conv, memory_of(n, s->src),
-                            memory_of(n, s->dst), n->scratch, e);
+            r = nn_conv_run(s->conv, memory_of(n, s->src), memory_of(n, s->dst),
+                            n->scratch, e);
         else if (s->kind == NN_STEP_MAP)
             run_map(n, s);
         else
@@ -109,15 +108,15 @@ enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
 {
     int64_t total[NN_STEP_UNPACK + 1] = {0}, all = 0;
     double gflop = 0;
-    enum err_code r = buf_printf(
-        b, e, "%-5s %-7s %-14s %-14s %9s %8s %s\n", "step", "what", "from",
-        "to", "us", "GFLOP/s", "kernel or outputs");
+    enum err_code r =
+        buf_printf(b, e, "%-5s %-7s %-14s %-14s %9s %8s %s\n", "step", "what",
+                   "from", "to", "us", "GFLOP/s", "kernel or outputs");
     for (int i = 0; i < n->n_step && !r; i++) {
         const struct nn_step *s = &n->step[i];
         int64_t ns = s->runs ? s->ns / s->runs : 0;
         int from = s->kind == NN_STEP_MAP ? s->piece[0].buffer : s->src;
-        int to = s->kind == NN_STEP_MAP && s->dst < 0 ? s->out[0].buffer
-                                                      : s->dst;
+        int to =
+            s->kind == NN_STEP_MAP && s->dst < 0 ? s->out[0].buffer : s->dst;
         char shape[2][32];
         for (int k = 0; k < 2; k++) {
             int x = k ? to : from;

@@ -31,13 +31,13 @@ static int new_buffer(struct planner *p, struct nn_shape s,
         n->buffer = m;
         n->cap_buffer = cap;
     }
-    n->buffer[n->n_buffer] = (struct nn_buffer){
-        .shape = s,
-        .layout = layout,
-        .floats = (size_t)nn_layout_floats(s, layout),
-        .born = n->n_step,
-        .last = n->n_step,
-        .same_as = -1};
+    n->buffer[n->n_buffer] =
+        (struct nn_buffer){.shape = s,
+                           .layout = layout,
+                           .floats = (size_t)nn_layout_floats(s, layout),
+                           .born = n->n_step,
+                           .last = n->n_step,
+                           .same_as = -1};
     return n->n_buffer++;
 }
 
@@ -54,8 +54,8 @@ static struct nn_step *new_step(struct planner *p, enum nn_step_kind kind,
         n->step = m;
         n->cap_step = cap;
     }
-    n->step[n->n_step] = (struct nn_step){
-        .kind = kind, .node = node, .src = -1, .dst = -1};
+    n->step[n->n_step] =
+        (struct nn_step){.kind = kind, .node = node, .src = -1, .dst = -1};
     return &n->step[n->n_step++];
 }
 
@@ -113,9 +113,8 @@ static enum err_code fold_norm(const struct nn_node *c,
         for (size_t j = 0; j < per; j++)
             row[j] = (float)((double)row[j] * k);
         if (c->bias)
-            tensor_f32(*bias)[i] =
-                (float)((double)tensor_f32(*bias)[i] +
-                        k * (double)tensor_f32(c->bias)[i]);
+            tensor_f32(*bias)[i] = (float)((double)tensor_f32(*bias)[i] +
+                                           k * (double)tensor_f32(c->bias)[i]);
     }
     return OK;
 }
@@ -136,8 +135,7 @@ static enum err_code conv_step(struct planner *p, int i, struct err *e)
     if (!s)
         return no_memory(e);
     int in = c->in[0];
-    bool plain = p->net->layout == NN_BLOCK16 && k[1] < 16 &&
-                 p->plain[in] >= 0;
+    bool plain = p->net->layout == NN_BLOCK16 && k[1] < 16 && p->plain[in] >= 0;
     s->src = plain ? p->plain[in] : p->buffer[p->f[in].rep];
     reads(p, s->src);
     s->dst = writes(p, c->shape, p->net->layout);
@@ -280,10 +278,9 @@ static enum err_code map_step(struct planner *p, int i, struct err *e)
         return no_memory(e);
     bool ok = true;
     int64_t first = 0;
-    static const enum nn_piece_kind kinds[] = {
-        [NN_AVG_POOL2] = NN_PIECE_AVG2,
-        [NN_MAX_POOL2] = NN_PIECE_MAX2,
-        [NN_UPSAMPLE2] = NN_PIECE_UP2};
+    static const enum nn_piece_kind kinds[] = {[NN_AVG_POOL2] = NN_PIECE_AVG2,
+                                               [NN_MAX_POOL2] = NN_PIECE_MAX2,
+                                               [NN_UPSAMPLE2] = NN_PIECE_UP2};
     enum nn_piece_kind kind =
         n->kind >= NN_AVG_POOL2 ? kinds[n->kind] : NN_PIECE_SAME;
     for (int k = 0; k < n->n_in && ok; k++) {
@@ -329,8 +326,7 @@ static enum err_code side_steps(struct planner *p, int i, struct err *e)
         bool any = false;
         for (int k = next; k < p->g->n; k++) {
             if (p->g->node[k].kind == NN_BATCH_NORM &&
-                p->f[k].fate == NN_SIDE &&
-                p->f[p->g->node[k].in[0]].rep == i)
+                p->f[k].fate == NN_SIDE && p->f[p->g->node[k].in[0]].rep == i)
                 any = true;
         }
         if (!any)
@@ -412,9 +408,9 @@ static enum err_code make_steps(struct planner *p, struct err *e)
             r = input_step(p, i, port++, e);
         else if (p->f[i].fate == NN_OWN)
             r = kind == NN_CONV ? conv_step(p, i, e) : map_step(p, i, e);
-        bool in_buffer = kind == NN_INPUT || p->f[i].fate == NN_SIDE ||
-                         (p->f[i].fate == NN_OWN &&
-                          (kind == NN_CONV || kind == NN_RELU));
+        bool in_buffer =
+            kind == NN_INPUT || p->f[i].fate == NN_SIDE ||
+            (p->f[i].fate == NN_OWN && (kind == NN_CONV || kind == NN_RELU));
         if (!r && in_buffer)
             r = side_steps(p, i, e);
         if (r)

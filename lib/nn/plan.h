@@ -11,7 +11,7 @@
 struct nn_buffer {
     struct nn_shape shape;
     enum nn_layout layout;
-    size_t floats; /* of one picture */
+    size_t floats;  /* of one picture */
     int born, last; /* steps of first writing and last reading */
     int same_as;    /* shares the memory of this buffer, or -1 */
     size_t offset;  /* bytes into the arena */
@@ -33,9 +33,9 @@ struct nn_step_out {
 
 struct nn_step {
     enum nn_step_kind kind;
-    int node;      /* of the graph, for texts */
-    int src, dst;  /* buffers: pack, conv, unpack; map: dst is raw or -1 */
-    int port;      /* pack: which input; unpack: which output */
+    int node;     /* of the graph, for texts */
+    int src, dst; /* buffers: pack, conv, unpack; map: dst is raw or -1 */
+    int port;     /* pack: which input; unpack: which output */
     struct nn_conv *conv;
     double gflop;
     int n_pieces, n_outs;
@@ -70,11 +70,11 @@ enum nn_fate {
 };
 struct nn_fusion {
     enum nn_fate fate;
-    int rep;       /* the node whose buffer holds this node's value */
-    int norm;      /* conv: the batch norm folded into it, or -1 */
-    bool relu;     /* conv, batch norm: followed by ReLU */
-    int uses;      /* readers, an output counting as one */
-    int reader;    /* one of them, -1 if only an output */
+    int rep;    /* the node whose buffer holds this node's value */
+    int norm;   /* conv: the batch norm folded into it, or -1 */
+    bool relu;  /* conv, batch norm: followed by ReLU */
+    int uses;   /* readers, an output counting as one */
+    int reader; /* one of them, -1 if only an output */
     bool is_output;
 };
 void nn_fuse(const struct nn_graph *g, bool unfused, struct nn_fusion *f);

@@ -17,9 +17,8 @@ static void count_uses(const struct nn_graph *g, struct nn_fusion *f)
     }
 }
 
-static bool only_reader_is(const struct nn_graph *g,
-                           const struct nn_fusion *f, int i,
-                           enum nn_kind kind)
+static bool only_reader_is(const struct nn_graph *g, const struct nn_fusion *f,
+                           int i, enum nn_kind kind)
 {
     return f[i].uses == 1 && f[i].reader >= 0 &&
            g->node[f[i].reader].kind == kind;
@@ -27,8 +26,7 @@ static bool only_reader_is(const struct nn_graph *g,
 
 /* conv -> batch norm -> ReLU, where nobody else reads in between: the norm
  * goes into weights and bias, the ReLU into the kernel. */
-static void fold_into_conv(const struct nn_graph *g, struct nn_fusion *f,
-                           int i)
+static void fold_into_conv(const struct nn_graph *g, struct nn_fusion *f, int i)
 {
     int last = i;
     if (only_reader_is(g, f, last, NN_BATCH_NORM)) {

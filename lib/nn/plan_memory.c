@@ -75,8 +75,7 @@ enum err_code nn_place_buffers(struct nn_net *net, struct err *e)
     /* An owner always comes before those that share its memory. */
     for (int i = 0; i < net->n_buffer; i++) {
         if (net->buffer[i].same_as >= 0)
-            net->buffer[i].offset =
-                net->buffer[net->buffer[i].same_as].offset;
+            net->buffer[i].offset = net->buffer[net->buffer[i].same_as].offset;
     }
     mem_free(placed);
     mem_free(done);

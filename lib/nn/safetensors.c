@@ -40,12 +40,11 @@ static const struct {
     enum dtype dtype;
     size_t size;
 } types[] = {
-    {"F16", DT_F16, 2},    {"BF16", DT_BF16, 2}, {"F32", DT_F32, 4},
-    {"F64", DT_F64, 8},    {"U8", DT_U8, 1},     {"U16", DT_U16, 2},
-    {"I32", DT_I32, 4},    {"I64", DT_I64, 8},   {"BOOL", DT_COUNT, 1},
-    {"I8", DT_COUNT, 1},   {"I16", DT_COUNT, 2}, {"U32", DT_COUNT, 4},
-    {"U64", DT_COUNT, 8},  {"F8_E4M3", DT_COUNT, 1},
-    {"F8_E5M2", DT_COUNT, 1},
+    {"F16", DT_F16, 2},   {"BF16", DT_BF16, 2},     {"F32", DT_F32, 4},
+    {"F64", DT_F64, 8},   {"U8", DT_U8, 1},         {"U16", DT_U16, 2},
+    {"I32", DT_I32, 4},   {"I64", DT_I64, 8},       {"BOOL", DT_COUNT, 1},
+    {"I8", DT_COUNT, 1},  {"I16", DT_COUNT, 2},     {"U32", DT_COUNT, 4},
+    {"U64", DT_COUNT, 8}, {"F8_E4M3", DT_COUNT, 1}, {"F8_E5M2", DT_COUNT, 1},
 };
 
 void safetensors_free(struct safetensors **s)
@@ -68,8 +67,8 @@ void safetensors_free(struct safetensors **s)
     *s = NULL;
 }
 
-static enum err_code read_dtype(struct json *j, struct entry *t,
-                                struct buf *s, struct err *e)
+static enum err_code read_dtype(struct json *j, struct entry *t, struct buf *s,
+                                struct err *e)
 {
     enum err_code r = json_string(j, s, e);
     if (r)
@@ -85,8 +84,7 @@ static enum err_code read_dtype(struct json *j, struct entry *t,
     return err_set(e, ERR_DATA, "unknown dtype '%.40s'", buf_str(s));
 }
 
-static enum err_code read_shape(struct json *j, struct entry *t,
-                                struct err *e)
+static enum err_code read_shape(struct json *j, struct entry *t, struct err *e)
 {
     enum err_code r = json_array(j, e);
     bool more = true;
@@ -128,8 +126,8 @@ static enum err_code read_offsets(struct json *j, struct entry *t,
 }
 
 /* {"dtype":..,"shape":..,"data_offsets":..}, each once, nothing else. */
-static enum err_code read_entry(struct json *j, struct entry *t,
-                                struct buf *s, struct err *e)
+static enum err_code read_entry(struct json *j, struct entry *t, struct buf *s,
+                                struct err *e)
 {
     unsigned seen = 0;
     enum err_code r = json_object(j, e);
@@ -173,8 +171,10 @@ static enum err_code check_entry(const struct entry *t, size_t data_n,
                        "offsets %zu..%zu outside the data (%zu bytes)",
                        t->begin, t->end, data_n);
     if (t->end - t->begin != bytes)
-        return err_set(e, ERR_DATA, "shape and dtype need %zu bytes, "
-                       "offsets give %zu", bytes, t->end - t->begin);
+        return err_set(e, ERR_DATA,
+                       "shape and dtype need %zu bytes, "
+                       "offsets give %zu",
+                       bytes, t->end - t->begin);
     return OK;
 }
 
@@ -349,9 +349,10 @@ static enum err_code understand(struct safetensors *x, struct err *e)
     for (int i = 7; i >= 0; i--)
         n = n << 8 | p[i];
     if (n > SAFETENSORS_MAX_HEADER || n > x->bytes.len - 8)
-        return err_set(e, ERR_DATA, "no safetensors file: a header of %llu "
-                       "bytes in a file of %zu", (unsigned long long)n,
-                       x->bytes.len);
+        return err_set(e, ERR_DATA,
+                       "no safetensors file: a header of %llu "
+                       "bytes in a file of %zu",
+                       (unsigned long long)n, x->bytes.len);
     x->data = p + 8 + n;
     x->data_n = x->bytes.len - 8 - (size_t)n;
     struct json j;
@@ -409,9 +410,8 @@ enum err_code safetensors_read(const char *path, struct safetensors **out,
     return finish(OK, x, out, e);
 }
 
-enum err_code safetensors_parse(const void *data, size_t n,
-                                const char *origin, struct safetensors **out,
-                                struct err *e)
+enum err_code safetensors_parse(const void *data, size_t n, const char *origin,
+                                struct safetensors **out, struct err *e)
 {
     struct safetensors *x = NULL;
     *out = NULL;
@@ -478,9 +478,8 @@ const char *safetensors_meta(const struct safetensors *s, const char *key)
     return NULL;
 }
 
-enum err_code safetensors_tensor(const struct safetensors *s,
-                                 const char *name, struct tensor **out,
-                                 struct err *e)
+enum err_code safetensors_tensor(const struct safetensors *s, const char *name,
+                                 struct tensor **out, struct err *e)
 {
     *out = NULL;
     const struct entry *t = find(s, name);
@@ -517,10 +516,9 @@ static enum err_code check_shape(const struct safetensors *s,
                    tensor_describe(&want, b, sizeof b));
 }
 
-enum err_code safetensors_weight(const struct safetensors *s,
-                                 const char *name, int ndim,
-                                 const int64_t *shape, struct tensor **out,
-                                 struct err *e)
+enum err_code safetensors_weight(const struct safetensors *s, const char *name,
+                                 int ndim, const int64_t *shape,
+                                 struct tensor **out, struct err *e)
 {
     *out = NULL;
     const struct entry *t = find(s, name);

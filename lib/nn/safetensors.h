@@ -32,32 +32,29 @@ struct safetensors_entry {
 enum err_code safetensors_read(const char *path, struct safetensors **out,
                                struct err *e) MUST_USE;
 /* The same from memory; the bytes are copied. origin is used in errors. */
-enum err_code safetensors_parse(const void *data, size_t n,
-                                const char *origin, struct safetensors **out,
+enum err_code safetensors_parse(const void *data, size_t n, const char *origin,
+                                struct safetensors **out,
                                 struct err *e) MUST_USE;
 void safetensors_free(struct safetensors **s);
 
 const char *safetensors_origin(const struct safetensors *s);
 /* Entries in the order of the file's bytes. */
 size_t safetensors_count(const struct safetensors *s);
-struct safetensors_entry safetensors_at(const struct safetensors *s,
-                                        size_t i);
+struct safetensors_entry safetensors_at(const struct safetensors *s, size_t i);
 /* NULL-safe look-ups: false / NULL if there is none. */
 bool safetensors_find(const struct safetensors *s, const char *name,
                       struct safetensors_entry *out);
 const char *safetensors_meta(const struct safetensors *s, const char *key);
 
 /* A copy in its stored type. ERR_NOTFOUND, ERR_UNSUPPORTED (type). */
-enum err_code safetensors_tensor(const struct safetensors *s,
-                                 const char *name, struct tensor **out,
-                                 struct err *e) MUST_USE;
+enum err_code safetensors_tensor(const struct safetensors *s, const char *name,
+                                 struct tensor **out, struct err *e) MUST_USE;
 /* A weight: f16, bf16, f32 or f64 as new f32 of exactly this shape, every
  * number finite. ERR_NOTFOUND, ERR_DATA (shape, NaN, infinity; the text says
  * which element), ERR_UNSUPPORTED. */
-enum err_code safetensors_weight(const struct safetensors *s,
-                                 const char *name, int ndim,
-                                 const int64_t *shape, struct tensor **out,
-                                 struct err *e) MUST_USE;
+enum err_code safetensors_weight(const struct safetensors *s, const char *name,
+                                 int ndim, const int64_t *shape,
+                                 struct tensor **out, struct err *e) MUST_USE;
 
 /* Writing. NULL name / key ends a list. */
 struct safetensors_item {

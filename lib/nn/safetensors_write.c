@@ -9,8 +9,8 @@
 static const char *word_of(enum dtype d)
 {
     static const char *const words[DT_COUNT] = {
-        [DT_U8] = "U8",   [DT_U16] = "U16",   [DT_I32] = "I32",
-        [DT_I64] = "I64", [DT_F16] = "F16",   [DT_BF16] = "BF16",
+        [DT_U8] = "U8",   [DT_U16] = "U16", [DT_I32] = "I32",
+        [DT_I64] = "I64", [DT_F16] = "F16", [DT_BF16] = "BF16",
         [DT_F32] = "F32", [DT_F64] = "F64"};
     return words[d];
 }
@@ -32,9 +32,8 @@ static enum err_code put_string(struct buf *b, const char *s, struct err *e)
     return r ? r : buf_puts(b, "\"", e);
 }
 
-static enum err_code put_meta(struct buf *b,
-                              const struct safetensors_pair *meta,
-                              struct err *e)
+static enum err_code
+put_meta(struct buf *b, const struct safetensors_pair *meta, struct err *e)
 {
     enum err_code r = buf_puts(b, "\"__metadata__\":{", e);
     for (const struct safetensors_pair *p = meta; p->key && !r; p++) {
@@ -50,9 +49,8 @@ static enum err_code put_meta(struct buf *b,
     return r ? r : buf_puts(b, "}", e);
 }
 
-static enum err_code put_entry(struct buf *b,
-                               const struct safetensors_item *it, size_t at,
-                               struct err *e)
+static enum err_code put_entry(struct buf *b, const struct safetensors_item *it,
+                               size_t at, struct err *e)
 {
     const struct tensor *t = it->tensor;
     enum err_code r = put_string(b, it->name, e);
@@ -60,8 +58,7 @@ static enum err_code put_entry(struct buf *b,
         r = buf_printf(b, e, ":{\"dtype\":\"%s\",\"shape\":[",
                        word_of(t->dtype));
     for (int i = 0; i < t->ndim && !r; i++)
-        r = buf_printf(b, e, "%s%lld", i ? "," : "",
-                       (long long)t->shape[i]);
+        r = buf_printf(b, e, "%s%lld", i ? "," : "", (long long)t->shape[i]);
     if (!r)
         r = buf_printf(b, e, "],\"data_offsets\":[%zu,%zu]}", at,
                        at + t->bytes);

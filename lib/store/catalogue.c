@@ -16,13 +16,12 @@
 #define MAX_FILES ((size_t)50000000)
 
 static const char *const clip_exts[] = {
-    "mp4",  "m4v", "mov", "qt",   "avi", "mkv", "webm", "mpg", "mpeg",
-    "m2v",  "mpv", "ts",  "m2ts", "mts", "flv", "f4v",  "wmv", "asf",
-    "3gp",  "3g2", "ogv", "ogg",  "vob", "mxf", "y4m",  "gif", "mjpeg",
-    "mjpg", "dv",  NULL};
+    "mp4", "m4v", "mov",  "qt",  "avi", "mkv", "webm",  "mpg",  "mpeg", "m2v",
+    "mpv", "ts",  "m2ts", "mts", "flv", "f4v", "wmv",   "asf",  "3gp",  "3g2",
+    "ogv", "ogg", "vob",  "mxf", "y4m", "gif", "mjpeg", "mjpg", "dv",   NULL};
 static const char *const picture_exts[] = {
-    "jpg", "jpeg", "jpe",  "jfif", "png",  "pgm", "ppm",  "pnm", "pbm",
-    "bmp", "webp", "tif",  "tiff", "jp2",  "tga", "avif", NULL};
+    "jpg", "jpeg", "jpe", "jfif", "png", "pgm", "ppm",  "pnm", "pbm",
+    "bmp", "webp", "tif", "tiff", "jp2", "tga", "avif", NULL};
 
 static bool in_list(const char *ext, const char *const *list)
 {
@@ -97,8 +96,8 @@ static void warn_name(struct catalogue *c, const char *path,
 
 /* Fill in what the list did not say. root_name: the name of files in root. */
 static enum err_code complete(const struct catalogue_options *o,
-                              const char *root_name,
-                              struct catalogue_entry *en, struct err *e)
+                              const char *root_name, struct catalogue_entry *en,
+                              struct err *e)
 {
     const char *base = path_base(en->path);
     size_t dir = base > en->path ? (size_t)(base - en->path - 1) : 0;
@@ -120,9 +119,9 @@ static enum err_code complete(const struct catalogue_options *o,
     if (!en->name || !en->snippet || !en->identity)
         return err_set(e, ERR_NOMEM, "no memory for a listing");
     if (!en->set)
-        en->set = mem_strdup(catalogue_split(
-            *en->identity ? en->identity : en->name, o->train_fraction,
-            o->seed));
+        en->set =
+            mem_strdup(catalogue_split(*en->identity ? en->identity : en->name,
+                                       o->train_fraction, o->seed));
     const char *kind = catalogue_kind(en->path);
     if (kind && o->media == MEDIA_PICTURES && text_ends(en->path, "gif"))
         kind = "picture";
@@ -267,8 +266,8 @@ enum err_code catalogue_load(const struct catalogue_options *o,
         return err_set(e, ERR_NOTFOUND, "there is no folder '%s'", o->root);
     if (!file_is_dir(o->root))
         return err_set(e, ERR_ARG, "'%s' is a file, not a folder", o->root);
-    enum err_code rc = *o->list ? catalogue_list(o, out, e)
-                                : list_tree(o, out, e);
+    enum err_code rc =
+        *o->list ? catalogue_list(o, out, e) : list_tree(o, out, e);
     char *name = rc ? NULL : name_of_root(o->root);
     if (!rc && !name)
         rc = err_set(e, ERR_NOMEM, "no memory for a listing");
@@ -282,9 +281,8 @@ enum err_code catalogue_load(const struct catalogue_options *o,
                      "no %s in '%s'%s%s (%zu other files, %zu unusable names)",
                      *o->pattern ? "file of this pattern"
                                  : media_words[o->media],
-                     *o->list ? o->list : o->root,
-                     *o->set ? " in set " : "", o->set, out->left_out,
-                     out->bad_names);
+                     *o->list ? o->list : o->root, *o->set ? " in set " : "",
+                     o->set, out->left_out, out->bad_names);
     if (rc)
         catalogue_free(out);
     return rc;

@@ -20,7 +20,7 @@ struct catalogue_options {
     const char *pattern; /* shell pattern on the path below root, or "" */
     enum catalogue_media media;
     enum catalogue_identity identity;
-    const char *set;      /* keep only this one, "" all */
+    const char *set;       /* keep only this one, "" all */
     double train_fraction; /* of identities, where the list gives no set */
     uint64_t seed;         /* of that split */
     int64_t shard, shards; /* every shards-th file, from the shard-th */
@@ -29,9 +29,9 @@ struct catalogue_options {
 
 /* One clip or picture. Strings owned by the catalogue. */
 struct catalogue_entry {
-    char *path; /* below root */
-    char *name; /* folder part: "id00019/WqlypvicTmY"; root's own name for a
-                   file that lies in root itself */
+    char *path;     /* below root */
+    char *name;     /* folder part: "id00019/WqlypvicTmY"; root's own name for a
+                       file that lies in root itself */
     char *snippet;  /* file name */
     char *identity; /* "" if unknown */
     char *set;      /* "train", "test", or what the list says */

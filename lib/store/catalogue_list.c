@@ -66,8 +66,7 @@ static enum err_code add_record(struct list *l, char *const *f, size_t n,
     en.snippet = seed ? mem_strdup(v[C_SNIPPET]) : NULL;
     enum err_code rc = OK;
     if (!en.path || (set && *set && !en.set) ||
-        (v[C_IDENTITY] && !en.identity) ||
-        (seed && (!en.name || !en.snippet)))
+        (v[C_IDENTITY] && !en.identity) || (seed && (!en.name || !en.snippet)))
         rc = err_set(e, ERR_NOMEM, "no memory for a listing");
     struct err why;
     if (!rc && store_check_path(en.path, "path", 32, &why) &&

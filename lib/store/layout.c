@@ -54,8 +54,8 @@ static char *flat_name(const struct store_key *k)
                  !strstr(out, "___")))
         return out;
     uint64_t h = store_hash(1, k->name, strlen(k->name));
-    char *longer = mem_printf("%s-%08llx", out,
-                              (unsigned long long)(h & 0xffffffffu));
+    char *longer =
+        mem_printf("%s-%08llx", out, (unsigned long long)(h & 0xffffffffu));
     mem_free(out);
     return longer;
 }
@@ -85,8 +85,8 @@ char *store_file_path(enum store_layout layout, enum store_file file,
         return identity_path(file, k, ext);
     if (k->view >= 0 && file != STORE_FRAME)
         return mem_printf("%s/%s/%s_%lld_%02lld.%s", k->name, k->snippet,
-                          stems[file], (long long)k->sample,
-                          (long long)k->view, ext);
+                          stems[file], (long long)k->sample, (long long)k->view,
+                          ext);
     return mem_printf("%s/%s/%s_%lld.%s", k->name, k->snippet, stems[file],
                       (long long)k->sample, ext);
 }

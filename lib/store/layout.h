@@ -7,12 +7,7 @@
 #include "lib/base/err.h"
 #include "lib/store/store.h"
 
-enum store_file {
-    STORE_FRAME,
-    STORE_POSE,
-    STORE_LANDMARKS,
-    STORE_GENERATED
-};
+enum store_file { STORE_FRAME, STORE_POSE, STORE_LANDMARKS, STORE_GENERATED };
 
 /* What names a sample. set and identity are used by STORE_IDENTITY only. */
 struct store_key {

@@ -46,8 +46,7 @@ static enum err_code output_open(struct merge *m, struct output *o,
     return OK;
 }
 
-static enum err_code output_flush(struct output *o, size_t above,
-                                  struct err *e)
+static enum err_code output_flush(struct output *o, size_t above, struct err *e)
 {
     if (o->b.len <= above)
         return OK;
@@ -110,8 +109,9 @@ static enum err_code output_of_set(struct merge *m, const char *set,
                            : err_set(e, ERR_NOMEM, "no memory for a path");
     mem_free(name);
     if (!rc)
-        rc = buf_puts(&o->b, "file_name,label,synthetic,name,snippet,i,view,"
-                             "source,method,model,rx_deg,ry_deg,rz_deg\n",
+        rc = buf_puts(&o->b,
+                      "file_name,label,synthetic,name,snippet,i,view,"
+                      "source,method,model,rx_deg,ry_deg,rz_deg\n",
                       e);
     *out = o;
     return rc;
@@ -126,14 +126,18 @@ static enum err_code identity_line(struct merge *m, const struct store_row *r,
         return OK;
     char *set = mem_strndup(path, (size_t)(slash - path));
     struct output *o = NULL;
-    enum err_code rc = set ? output_of_set(m, set, &o, e)
-                           : err_set(e, ERR_NOMEM, "no memory");
+    enum err_code rc =
+        set ? output_of_set(m, set, &o, e) : err_set(e, ERR_NOMEM, "no memory");
     mem_free(set);
-    const char *f[] = {slash + 1,          r->v[COL_IDENTITY],
+    const char *f[] = {slash + 1,
+                       r->v[COL_IDENTITY],
                        synthetic ? "true" : "false",
-                       r->v[COL_NAME],     r->v[COL_SNIPPET],
-                       r->v[COL_SAMPLE],   r->v[COL_VIEW],
-                       r->v[COL_SOURCE],   synthetic ? r->v[COL_METHOD] : "",
+                       r->v[COL_NAME],
+                       r->v[COL_SNIPPET],
+                       r->v[COL_SAMPLE],
+                       r->v[COL_VIEW],
+                       r->v[COL_SOURCE],
+                       synthetic ? r->v[COL_METHOD] : "",
                        synthetic ? r->v[COL_MODEL] : "",
                        synthetic ? r->v[COL_RX_DEG] : "",
                        synthetic ? r->v[COL_RY_DEG] : "",

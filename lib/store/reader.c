@@ -148,8 +148,8 @@ static char *companion(const struct store_reader *r, const char *folder,
                        const char *stem, int64_t i, const char *const *exts)
 {
     for (; *exts; exts++) {
-        char *rel = mem_printf("%s/%s_%lld.%s", folder, stem, (long long)i,
-                               *exts);
+        char *rel =
+            mem_printf("%s/%s_%lld.%s", folder, stem, (long long)i, *exts);
         char *path = rel ? path_join(r->root, rel) : NULL;
         bool there = path && file_exists(path);
         mem_free(path);
@@ -307,8 +307,8 @@ enum err_code store_read_landmarks(const char *path, struct tensor **points,
         if (rc)
             break;
         bool one = false;
-        if (i >= 0 && !point_of(f, n, tensor_f32(p) + 3 * i,
-                                tensor_f32(s) + i, &one))
+        if (i >= 0 &&
+            !point_of(f, n, tensor_f32(p) + 3 * i, tensor_f32(s) + i, &one))
             rc = err_set(e, ERR_DATA, "'%s' line %d: not a point x,y,z,score",
                          path, i + 2);
         scored += one;

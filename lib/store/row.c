@@ -165,8 +165,7 @@ static bool unescape(char *s)
 bool store_row_decode(char *line, size_t n, struct store_row *r)
 {
     char sum[16];
-    if (n < 17 || n >= STORE_LINE_MAX || line[16] != '\t' ||
-        memchr(line, 0, n))
+    if (n < 17 || n >= STORE_LINE_MAX || line[16] != '\t' || memchr(line, 0, n))
         return false;
     put_hash(line + 17, n - 17, sum);
     if (memcmp(sum, line, 16) != 0)

@@ -27,9 +27,9 @@ struct entry {
 struct store_scan {
     FILE *base;
     char *root;
-    char *line;      /* the base's current line */
+    char *line; /* the base's current line */
     struct store_row base_row;
-    bool base_have;  /* base_row is the next one of the base */
+    bool base_have;    /* base_row is the next one of the base */
     struct buf *texts; /* the journals' bytes, which entries point into */
     size_t n_texts;
     char ***csv; /* records of an imported index.csv */
@@ -148,9 +148,9 @@ static enum err_code load_journals(struct store_scan *s, struct err *e)
     size_t n;
     enum err_code rc = store_writers(s->root, &numbers, &n, e);
     for (size_t i = 0; !rc && i < n; i++) {
-        char *path = mem_printf("%s/" STORE_DIR "/" STORE_WRITER
-                                "%lld/" STORE_JOURNAL,
-                                s->root, (long long)numbers[i]);
+        char *path =
+            mem_printf("%s/" STORE_DIR "/" STORE_WRITER "%lld/" STORE_JOURNAL,
+                       s->root, (long long)numbers[i]);
         rc = path ? load_journal(s, path, e)
                   : err_set(e, ERR_NOMEM, "no memory for a path");
         mem_free(path);
@@ -397,8 +397,8 @@ static void group_drop(struct store_group *g, size_t i)
 
 /* Does sample rows[i..] have its own row, or all its views? *next: the first
  * row of the next sample. */
-static bool sample_complete(const struct store_group *g, size_t i,
-                            size_t *next, bool *by_views)
+static bool sample_complete(const struct store_group *g, size_t i, size_t *next,
+                            bool *by_views)
 {
     int64_t sample = store_row_i64(&g->rows[i], COL_SAMPLE, -1);
     int64_t n_views = 0, views = 0;
@@ -475,8 +475,7 @@ enum err_code store_scan_next(struct store_scan *s,
     return rc;
 }
 
-void store_group_measure(const struct store_group *g,
-                         struct store_outcome *out)
+void store_group_measure(const struct store_group *g, struct store_outcome *out)
 {
     *out = (struct store_outcome){0};
     int64_t complete = 0;

@@ -36,8 +36,7 @@ struct store_scan;
 enum err_code store_scan_open(const char *root, struct store_scan **out,
                               struct err *e) MUST_USE;
 /* The caller holds the store's lock already (see store.c). */
-enum err_code store_scan_open_locked(const char *root,
-                                     struct store_scan **out,
+enum err_code store_scan_open_locked(const char *root, struct store_scan **out,
                                      struct err *e) MUST_USE;
 /* The next snippet, or *out = NULL at the end. */
 enum err_code store_scan_next(struct store_scan *s,

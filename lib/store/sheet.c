@@ -88,10 +88,9 @@ static enum err_code compose(const struct sheet_options *o, const char *rel,
     char *sheet = folder ? mem_printf("%s/sheet_%s.png", folder, group) : NULL;
     struct buf b = {0};
     int64_t have = 0, count = 0;
-    enum err_code rc =
-        dir && tmp && sheet
-            ? sheet_compose(o, dir, what, &b, &have, &count, e)
-            : err_set(e, ERR_NOMEM, "no memory for a path");
+    enum err_code rc = dir && tmp && sheet
+                           ? sheet_compose(o, dir, what, &b, &have, &count, e)
+                           : err_set(e, ERR_NOMEM, "no memory for a path");
     *whole = count > 0 && have == count;
     if (!rc && count)
         rc = file_mkdirs(folder, e);
@@ -136,14 +135,13 @@ static enum err_code add_locked(const struct sheet_options *o,
                                 const struct sheet_cell *c, bool *made,
                                 struct err *e)
 {
-    char *rel = mem_printf("%s/%s/%lld", c->name, c->snippet,
-                           (long long)c->group);
+    char *rel =
+        mem_printf("%s/%s/%lld", c->name, c->snippet, (long long)c->group);
     char *dir = rel ? mem_printf("%s/" CELLS "/%s", o->root, rel) : NULL;
     char *sheet = mem_printf("%s/%s/%s/sheet_%lld.png", o->root, c->name,
                              c->snippet, (long long)c->group);
-    char *cell = dir ? mem_printf("%s/cell_%04lld.png", dir,
-                                  (long long)c->index)
-                     : NULL;
+    char *cell =
+        dir ? mem_printf("%s/cell_%04lld.png", dir, (long long)c->index) : NULL;
     char *source = dir ? path_join(dir, "source.png") : NULL;
     enum err_code rc = OK;
     bool whole;
@@ -215,8 +213,8 @@ enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
     for (size_t i = 0; !rc && i < l.n; i++) {
         const char *base = path_base(l.names[i]);
         size_t len = base > l.names[i] ? (size_t)(base - l.names[i] - 1) : 0;
-        if (!len || (last && strlen(last) == len &&
-                     memcmp(last, l.names[i], len) == 0))
+        if (!len ||
+            (last && strlen(last) == len && memcmp(last, l.names[i], len) == 0))
             continue;
         mem_free(last);
         last = mem_strndup(l.names[i], len);

@@ -24,9 +24,9 @@ struct sheet_options {
  * <root>/<name>/<snippet>/sheet_<group>.png. */
 struct sheet_cell {
     const char *name, *snippet;
-    int64_t group;        /* the sample, say */
-    int64_t index, count; /* cell index of count; 0 <= index < count */
-    const char *label;    /* "" none */
+    int64_t group;                /* the sample, say */
+    int64_t index, count;         /* cell index of count; 0 <= index < count */
+    const char *label;            /* "" none */
     const struct tensor *picture; /* u8[h,w,3]; NULL: failed, stays empty */
     const struct tensor *source;  /* u8[H,W,3], shown above; NULL: none */
 };

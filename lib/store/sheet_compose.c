@@ -22,8 +22,8 @@ static const uint8_t paper[3] = {255, 255, 255};
 static const uint8_t empty[3] = {232, 232, 232};
 static const uint8_t ink[3] = {40, 40, 40};
 
-static void fill(struct tensor *t, int64_t x0, int64_t y0, int64_t w,
-                 int64_t h, const uint8_t rgb[3])
+static void fill(struct tensor *t, int64_t x0, int64_t y0, int64_t w, int64_t h,
+                 const uint8_t rgb[3])
 {
     int64_t width = t->shape[1];
     uint8_t *p = tensor_u8(t);
@@ -44,8 +44,7 @@ static void paste(struct tensor *dst, int64_t x, int64_t y,
 }
 
 /* src made to fit a square of side, its aspect kept. */
-static struct tensor *fit(const struct tensor *src, int64_t side,
-                          struct err *e)
+static struct tensor *fit(const struct tensor *src, int64_t side, struct err *e)
 {
     int64_t h = src->shape[0], w = src->shape[1];
     int64_t longer = h > w ? h : w;
@@ -59,9 +58,8 @@ static struct tensor *fit(const struct tensor *src, int64_t side,
 }
 
 enum err_code sheet_encode_cell(const struct sheet_options *o,
-                                const struct tensor *picture,
-                                const char *label, int64_t count,
-                                struct buf *b, struct err *e)
+                                const struct tensor *picture, const char *label,
+                                int64_t count, struct buf *b, struct err *e)
 {
     *b = (struct buf){0};
     int64_t side = o->cell;
@@ -69,8 +67,8 @@ enum err_code sheet_encode_cell(const struct sheet_options *o,
     if (!square)
         return ERR_NOMEM;
     enum err_code rc = OK;
-    if (picture && (picture->ndim != 3 || picture->shape[0] < 1 ||
-                    picture->shape[1] < 1))
+    if (picture &&
+        (picture->ndim != 3 || picture->shape[0] < 1 || picture->shape[1] < 1))
         rc = err_set(e, ERR_DATA, "an empty picture for a sheet");
     fill(square, 0, 0, side, side, picture ? paper : empty);
     struct tensor *small = NULL;
@@ -94,9 +92,9 @@ enum err_code sheet_encode_cell(const struct sheet_options *o,
 }
 
 /* One cell's file; a damaged one reads as absent (*out = NULL). */
-static enum err_code read_cell(const struct sheet_options *o,
-                               const char *path, struct tensor **out,
-                               char **label, int64_t *count, struct err *e)
+static enum err_code read_cell(const struct sheet_options *o, const char *path,
+                               struct tensor **out, char **label,
+                               int64_t *count, struct err *e)
 {
     *out = NULL;
     *label = NULL;
@@ -202,9 +200,9 @@ static enum err_code draw_source(struct page *p, const char *dir,
 }
 
 /* How many cells the sheet has in all: what its cells say. */
-static enum err_code count_cells(const struct sheet_options *o,
-                                 const char *dir, const struct file_list *l,
-                                 int64_t *count, bool *source, struct err *e)
+static enum err_code count_cells(const struct sheet_options *o, const char *dir,
+                                 const struct file_list *l, int64_t *count,
+                                 bool *source, struct err *e)
 {
     enum err_code rc = OK;
     for (size_t i = 0; !rc && i < l->n; i++) {
@@ -251,8 +249,8 @@ static enum err_code draw_cells(struct page *p, const char *dir, int64_t count,
 }
 
 enum err_code sheet_compose(const struct sheet_options *o, const char *dir,
-                            const char *heading, struct buf *b,
-                            int64_t *have, int64_t *count, struct err *e)
+                            const char *heading, struct buf *b, int64_t *have,
+                            int64_t *count, struct err *e)
 {
     *b = (struct buf){0};
     *have = *count = 0;
@@ -274,13 +272,12 @@ enum err_code sheet_compose(const struct sheet_options *o, const char *dir,
     char cells[64];
     snprintf(cells, sizeof cells, "%lld of %lld", (long long)*have,
              (long long)*count);
-    struct image_text text[6] = {{"Software", STORE_SOFTWARE},
-                                 {"Cells", cells},
-                                 {"Source", heading}};
+    struct image_text text[6] = {
+        {"Software", STORE_SOFTWARE}, {"Cells", cells}, {"Source", heading}};
     if (o->synthetic) {
         text[3] = (struct image_text){"Synthetic", "true"};
-        text[4] = (struct image_text){
-            "Comment", "Generated pictures: not photographs."};
+        text[4] = (struct image_text){"Comment",
+                                      "Generated pictures: not photographs."};
     }
     if (!rc)
         rc = image_encode_png(p.t, SHEET_LEVEL, text, b, e);

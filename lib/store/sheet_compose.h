@@ -10,15 +10,14 @@
 /* A cell's file: its picture in a square of o->cell (aspect kept), its label
  * and its sheet's count as PNG text. */
 enum err_code sheet_encode_cell(const struct sheet_options *o,
-                                const struct tensor *picture,
-                                const char *label, int64_t count,
-                                struct buf *b, struct err *e) MUST_USE;
+                                const struct tensor *picture, const char *label,
+                                int64_t count, struct buf *b,
+                                struct err *e) MUST_USE;
 /* All cells of folder dir as one PNG in b; heading is written beside the
  * source. *have, *count: cells found, and how many there should be. Damaged
  * cells count as missing. */
 enum err_code sheet_compose(const struct sheet_options *o, const char *dir,
-                            const char *heading, struct buf *b,
-                            int64_t *have, int64_t *count,
-                            struct err *e) MUST_USE;
+                            const char *heading, struct buf *b, int64_t *have,
+                            int64_t *count, struct err *e) MUST_USE;
 
 #endif

@@ -93,8 +93,7 @@ static enum err_code check_format(const char *root, const char *layout,
     struct buf b = {0};
     enum err_code rc;
     if (!file_exists(path)) {
-        rc = !layout ? err_set(e, ERR_NOTFOUND, "'%s' is no store", root)
-                     : OK;
+        rc = !layout ? err_set(e, ERR_NOTFOUND, "'%s' is no store", root) : OK;
         char *text = rc ? NULL : mem_printf("facet-store 1\n%s\n", layout);
         if (!rc)
             rc = text ? file_write_atomic(path, text, strlen(text), e)
@@ -114,11 +113,14 @@ static enum err_code check_format(const char *root, const char *layout,
             }
         }
         if (!said)
-            rc = err_set(e, ERR_DATA, "'%s' is of an unknown version or "
-                                      "damaged", path);
+            rc = err_set(e, ERR_DATA,
+                         "'%s' is of an unknown version or "
+                         "damaged",
+                         path);
         else if (layout && strcmp(said, layout) != 0)
-            rc = err_set(e, ERR_ARG, "'%s' holds a store of layout '%s', not "
-                                     "'%s': choose another folder",
+            rc = err_set(e, ERR_ARG,
+                         "'%s' holds a store of layout '%s', not "
+                         "'%s': choose another folder",
                          root, said, layout);
     }
     buf_free(&b);
@@ -132,8 +134,7 @@ static void remove_writer(const char *dir)
     DIR *d = opendir(dir);
     struct dirent *entry;
     while (d && (entry = readdir(d))) {
-        if (strcmp(entry->d_name, ".") != 0 &&
-            strcmp(entry->d_name, "..") != 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             unlinkat(dirfd(d), entry->d_name, 0);
     }
     if (d)
@@ -152,8 +153,8 @@ static bool writer_lives(const char *dir)
 {
     char *path = path_join(dir, STORE_JOURNAL);
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    bool lives = fd < 0 ? !path || errno != ENOENT
-                        : flock(fd, LOCK_EX | LOCK_NB) != 0;
+    bool lives =
+        fd < 0 ? !path || errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) != 0;
     if (fd >= 0)
         close(fd);
     mem_free(path);
@@ -220,14 +221,12 @@ static enum err_code start_writer(struct store *s, struct err *e)
     enum err_code rc = file_mkdirs(s->dir, e);
     if (rc)
         return rc;
-    s->journal = open(s->journal_path,
-                      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    s->journal =
+        open(s->journal_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (s->journal < 0)
-        return err_errno(e, ERR_IO, errno, "cannot make '%s'",
-                         s->journal_path);
+        return err_errno(e, ERR_IO, errno, "cannot make '%s'", s->journal_path);
     if (flock(s->journal, LOCK_EX | LOCK_NB) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot lock '%s'",
-                         s->journal_path);
+        return err_errno(e, ERR_IO, errno, "cannot lock '%s'", s->journal_path);
     s->journal_size = 0;
     return OK;
 }
@@ -336,8 +335,8 @@ enum err_code store_write_via(const char *tmp, const char *path,
     const char *base = path_base(path);
     char *dir = base > path ? mem_strndup(path, (size_t)(base - path))
                             : mem_strdup(".");
-    rc = dir ? file_sync(dir, e)
-             : err_set(e, ERR_NOMEM, "no memory for a path");
+    rc =
+        dir ? file_sync(dir, e) : err_set(e, ERR_NOMEM, "no memory for a path");
     mem_free(dir);
     return rc;
 }
@@ -400,13 +399,13 @@ enum err_code store_log(struct store *s, const struct store_row *row,
                         struct err *e)
 {
     if (s->journal < 0)
-        return err_set(e, ERR_STATE, "the store '%s' takes no more rows", s->root);
+        return err_set(e, ERR_STATE, "the store '%s' takes no more rows",
+                       s->root);
     struct buf b;
     buf_init(&b, 4 * STORE_LINE_MAX);
     enum err_code rc = store_row_encode(row, &b, e);
     if (!rc) {
-        rc = file_write_synced(s->journal, s->journal_path, b.data,
-                               b.len, e);
+        rc = file_write_synced(s->journal, s->journal_path, b.data, b.len, e);
         if (!rc) {
             s->journal_size += (off_t)b.len;
         } else if (ftruncate(s->journal, s->journal_size) != 0 ||
@@ -431,7 +430,8 @@ enum err_code store_finish(struct store *s, struct store_totals *totals,
                            struct err *e)
 {
     if (s->journal < 0)
-        return err_set(e, ERR_STATE, "the store '%s' takes no more rows", s->root);
+        return err_set(e, ERR_STATE, "the store '%s' takes no more rows",
+                       s->root);
     return merge_own(s, false, totals, e);
 }
 

@@ -70,7 +70,6 @@ enum err_code store_write_via(const char *tmp, const char *path,
 
 /* merge.c: write index, metadata and base; the caller holds the lock. */
 enum err_code store_merge(const char *root, enum store_layout layout,
-                          struct store_totals *totals,
-                          struct err *e) MUST_USE;
+                          struct store_totals *totals, struct err *e) MUST_USE;
 
 #endif

@@ -12,8 +12,8 @@
 enum err_code finder_start(struct finder *f, struct err *e)
 {
     f->input = mem_aligned(3 * FAN_SIDE * FAN_SIDE * sizeof(float));
-    f->maps = mem_aligned((size_t)FAN_POINTS * FAN_MAP * FAN_MAP *
-                          sizeof(float));
+    f->maps =
+        mem_aligned((size_t)FAN_POINTS * FAN_MAP * FAN_MAP * sizeof(float));
     if (!f->input || !f->maps)
         return err_set(e, ERR_NOMEM, "no memory for the landmarker");
     return OK;
@@ -51,8 +51,8 @@ enum err_code face_look(struct finder *f, const struct tensor *frame,
                         struct err *e)
 {
     assert(side <= FAN_SIDE); /* what the scratch memory is for */
-    enum err_code r = image_crop_f32(frame, c.x0, c.y0, c.side, side,
-                                     f->input, e);
+    enum err_code r =
+        image_crop_f32(frame, c.x0, c.y0, c.side, side, f->input, e);
     if (!r)
         r = fan_heatmaps_at(f->fan, side, f->input, 1, f->flip, f->maps, e);
     if (r)
@@ -79,20 +79,18 @@ enum err_code face_look(struct finder *f, const struct tensor *frame,
 }
 
 enum err_code face_in_box(struct finder *f, const struct tensor *frame,
-                          const double box[4], struct face *out,
-                          struct err *e)
+                          const double box[4], struct face *out, struct err *e)
 {
     for (int i = 0; i < 4; i++) {
         if (!isfinite(box[i]) || fabs(box[i]) > 1e6)
             return err_set(e, ERR_ARG, "the face box is not finite");
     }
     if (box[2] - box[0] < 1 || box[3] - box[1] < 1)
-        return err_set(e, ERR_ARG,
-                       "the face box %.1f,%.1f,%.1f,%.1f is empty", box[0],
-                       box[1], box[2], box[3]);
+        return err_set(e, ERR_ARG, "the face box %.1f,%.1f,%.1f,%.1f is empty",
+                       box[0], box[1], box[2], box[3]);
     *out = (struct face){.looks = 0};
-    enum err_code r = face_look(f, frame, crop_of_box(f->crop, box),
-                                FAN_SIDE, out, e);
+    enum err_code r =
+        face_look(f, frame, crop_of_box(f->crop, box), FAN_SIDE, out, e);
     memcpy(out->box, box, sizeof out->box);
     return r;
 }

@@ -22,15 +22,14 @@ struct landmarker {
     int64_t frames, looks;
 };
 
-static enum err_code landmarker_open(void *ctx, struct stage *s,
-                                     struct err *e)
+static enum err_code landmarker_open(void *ctx, struct stage *s, struct err *e)
 {
     struct landmarker *c = ctx;
     struct finder *f = &c->finder;
     struct model_use use;
     nn_threads_set(stage_threads(s));
-    enum err_code r = model_load(c->model, c->kernels ? NN_EXACT : NN_FAST,
-                                 &f->fan, &use, e);
+    enum err_code r =
+        model_load(c->model, c->kernels ? NN_EXACT : NN_FAST, &f->fan, &use, e);
     if (r)
         return r;
     /* Choice 0 is "what the model was trained with". */
@@ -46,8 +45,8 @@ static enum err_code landmarker_open(void *ctx, struct stage *s,
     f->max_looks = (int)c->max_looks;
     f->passes = 6;
     struct fan_info i = fan_info(f->fan);
-    log_debug("%s: FAN, %d stacks of %d features, %lld parameters",
-              c->model, i.stacks, i.features, (long long)i.parameters);
+    log_debug("%s: FAN, %d stacks of %d features, %lld parameters", c->model,
+              i.stacks, i.features, (long long)i.parameters);
     return finder_start(f, e);
 }
 
@@ -63,7 +62,8 @@ static enum err_code find_face(struct landmarker *c, const struct item *in,
     const struct tensor *frame = item_tensor(in, "frame");
     const struct tensor *given = item_tensor(in, "box");
     if (c->box == BOX_ITEM && !given)
-        return err_set(e, ERR_DATA, "box: item was asked for, but the item "
+        return err_set(e, ERR_DATA,
+                       "box: item was asked for, but the item "
                        "has no field box");
     if (given && (c->box == BOX_ITEM || c->box == BOX_AUTO)) {
         double box[4];
@@ -166,8 +166,7 @@ static const struct stage_port in_ports[] = {
     {NULL, NULL, NULL},
 };
 static const struct stage_port out_ports[] = {
-    {"out",
-     "landmarks f32[68,3], scores f32[68], score f64, box f32[4]",
+    {"out", "landmarks f32[68,3], scores f32[68], score f64, box f32[4]",
      "Points x,y,z in frame pixels, (0,0) the centre of the first, z fitted, "
      "towards the viewer; each point's heatmap peak; their mean; the box that "
      "the crop was made from."},
@@ -179,8 +178,7 @@ static const struct stage_param params[] = {
     {"model", PARAM_STR, AT(model), "fan1-128", 0, 0, NULL, NULL,
      "FAN weights: a name in models/ (FACET_MODELS adds folders), or a "
      ".safetensors file; stacks and features are read from it."},
-    {"box", PARAM_ENUM, AT(box), "auto", 0, 0, "auto|item|frame|two-pass",
-     NULL,
+    {"box", PARAM_ENUM, AT(box), "auto", 0, 0, "auto|item|frame|two-pass", NULL,
      "Where the face is: item, the field box; frame, the whole frame is the "
      "crop; two-pass, the frame first, finer places if need be, then the box "
      "of the points found; auto, item if there is a box, else two-pass."},
@@ -191,10 +189,11 @@ static const struct stage_param params[] = {
      "Below this mean heatmap peak a frame has no face and fails (noface). -1: "
      "what the model says (fan1-128: 0.70, see docs/bench-landmarker.md)."},
     {"max-looks", PARAM_INT, AT(max_looks), "100", 1, 100000, NULL, NULL,
-     "About the most looks that the search of one frame takes (refining what was "
+     "About the most looks that the search of one frame takes (refining what "
+     "was "
      "seen may take a few more); most frames take 2."},
-    {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0,
-     "auto|centroid|quarter", NULL,
+    {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0, "auto|centroid|quarter",
+     NULL,
      "How a heatmap becomes a point: centroid of 5x5 cells; FAN's quarter "
      "step; auto, what the model says."},
     {"flip", PARAM_BOOL, AT(flip), "false", 0, 0, NULL, NULL,

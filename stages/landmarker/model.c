@@ -49,8 +49,7 @@ static char *search(const char *name, struct buf *tried)
             return path;
         env += n + (env[n] == ':');
     }
-    static const char *const relative[] = {"/../../models",
-                                           "/../../../models",
+    static const char *const relative[] = {"/../../models", "/../../../models",
                                            "/../../share/facet/models"};
     char exe[4096];
     size_t n = program_folder(exe, sizeof exe - 64);
@@ -74,16 +73,18 @@ static enum err_code find_model(const char *name, char **path, struct err *e)
     buf_init(&tried, 4096);
     *path = search(name, &tried);
     if (!*path)
-        err_set(e, ERR_NOTFOUND, "no model '%s' in %.300s (set FACET_MODELS, "
-                "or give the file's path)", name, buf_str(&tried));
+        err_set(e, ERR_NOTFOUND,
+                "no model '%s' in %.300s (set FACET_MODELS, "
+                "or give the file's path)",
+                name, buf_str(&tried));
     buf_free(&tried);
     return *path ? OK : ERR_NOTFOUND;
 }
 
 /* One of `words` (NULL-terminated) in the metadata; `fallback` if absent. */
 static enum err_code meta_word(const struct safetensors *w, const char *key,
-                               const char *const *words, int fallback,
-                               int *out, struct err *e)
+                               const char *const *words, int fallback, int *out,
+                               struct err *e)
 {
     const char *v = safetensors_meta(w, key);
     *out = fallback;
@@ -105,8 +106,10 @@ static enum err_code meta_number(const struct safetensors *w, const char *key,
     const char *v = safetensors_meta(w, key);
     *out = fallback;
     if (v && (!text_to_f64(v, out) || *out < 0 || *out > 1))
-        return err_set(e, ERR_DATA, "'%s': metadata %s: '%.40s' is not a "
-                       "number 0..1", safetensors_origin(w), key, v);
+        return err_set(e, ERR_DATA,
+                       "'%s': metadata %s: '%.40s' is not a "
+                       "number 0..1",
+                       safetensors_origin(w), key, v);
     return OK;
 }
 
@@ -130,9 +133,8 @@ static enum err_code read_use(const struct safetensors *w,
     return OK;
 }
 
-enum err_code model_load(const char *name, enum nn_mode mode,
-                         struct fan **out, struct model_use *use,
-                         struct err *e)
+enum err_code model_load(const char *name, enum nn_mode mode, struct fan **out,
+                         struct model_use *use, struct err *e)
 {
     char *path = NULL;
     struct safetensors *w = NULL;

@@ -11,10 +11,11 @@
 #define LOOK_SIDE 192   /* pixels of a searching look's crop */
 #define SETTLED 0.12    /* change of a crop, in sides: what training varied */
 #define SETTLED_UNSURE 0.05 /* the same while the face is not sure */
-#define SURE_PASSES 3   /* further ones only while they gain */
-#define MIN_CROP 72     /* frame pixels: faces whose points span less than
-                           about 32 px are not looked for */
-#define MIN_FINE 200    /* the same where a face has been found already */
+#define SURE_PASSES 3       /* further ones only while they gain */
+#define MIN_CROP                                                               \
+    72               /* frame pixels: faces whose points span less than        \
+                        about 32 px are not looked for */
+#define MIN_FINE 200 /* the same where a face has been found already */
 
 /* A level of the search: squares of `side` x the frame's smaller side, at
  * most `step` x their own side apart, reaching out of the frame by up to
@@ -30,9 +31,8 @@ struct level {
  * FAN still gathers its points near a face half or twice as large, and the
  * refinement does the rest, so that steps of 1.5 in size are enough. */
 static const struct level levels[] = {
-    {1.0, 0.40, 0.0, false}, {1.5, 0.40, 0.15, false},
-    {0.67, 0.34, 0.1, false}, {0.45, 0.42, 0.0, true},
-    {0.3, 0.47, 0.0, true},
+    {1.0, 0.40, 0.0, false}, {1.5, 0.40, 0.15, false}, {0.67, 0.34, 0.1, false},
+    {0.45, 0.42, 0.0, true}, {0.3, 0.47, 0.0, true},
 };
 
 struct place {
@@ -182,8 +182,7 @@ static enum err_code take(struct search *s, struct face *x, double *bar,
 
 static bool over(const struct search *s)
 {
-    return s->best.score >= s->f->good ||
-           s->looks >= s->f->max_looks;
+    return s->best.score >= s->f->good || s->looks >= s->f->max_looks;
 }
 
 /* Look at the places of one level; the likely ones are refined at once, and
@@ -211,8 +210,7 @@ static enum err_code search_level(struct search *s, const struct level *l,
             keep_best(s, &x);
     }
     for (int k = 0; k < s->n_top && !r; k++) {
-        if (s->best.score >= 0 &&
-            (over(s) || s->top[k].score < f->floor))
+        if (s->best.score >= 0 && (over(s) || s->top[k].score < f->floor))
             break;
         r = take(s, &s->top[k], &bar, e);
     }

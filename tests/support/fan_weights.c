@@ -51,9 +51,9 @@ static void add(struct maker *m, const char *name, int ndim, int o, int in,
         return;
     }
     enum err_code r =
-        ndim == 4 ? buf_printf(m->head, NULL, "\"shape\":[%d,%d,%d,%d]", o,
-                               in, k, k)
-                  : buf_printf(m->head, NULL, "\"shape\":[%d]", o);
+        ndim == 4
+            ? buf_printf(m->head, NULL, "\"shape\":[%d,%d,%d,%d]", o, in, k, k)
+            : buf_printf(m->head, NULL, "\"shape\":[%d]", o);
     if (r || buf_printf(m->head, NULL, ",\"data_offsets\":[%zu,%zu]}", at,
                         at + n * sizeof *v))
         m->bad = 1;
