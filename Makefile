@@ -165,7 +165,7 @@ bench-views: all ## generated views of rendered heads against their true picture
 	$(Q)$(PYTHON) bench/views_truth.py $B --source 0,45 --rx 0 --ry=-45,-20,0,25,45
 
 .PHONY: long
-long: tests ## longer tests: every frame of every clip against the ffmpeg tool
+long: tests ## longer tests: frames against the ffmpeg tool, a runner killed at random
 	$(Q)for t in tests/long/*.sh; do echo "== $$t"; \
 	  BUILD=$B PYTHON=$(PYTHON) sh $$t || exit 1; done
 
