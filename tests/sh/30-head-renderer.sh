@@ -2,23 +2,13 @@
 # pose grids, clips that move smoothly, and the answers to bad parameters.
 set -eu
 facet=$(pwd)/$BUILD/facet
+. "$(pwd)/tests/support/field.sh"
 render=$(pwd)/$BUILD/stages/head-renderer
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# field TAPE NAME: its numbers, a line an item
-field() {
-	"$facet" tape show --full "$1" | awk -v f="$2" '
-		$1 == f {
-			if (NF > 2) {sub(/^ *[^ ]+ [^ ]+ */, ""); print}
-			on = 1
-			next
-		}
-		on && /^    / {sub(/^ */, ""); print; next}
-		{on = 0}'
-}
 
 "$render" --stdio --heads 2 --frames 2 --size 48 --samples 2 > a.tape
 "$render" --stdio --heads 2 --frames 2 --size 48 --samples 2 > b.tape

@@ -2,6 +2,7 @@
 # found where they are, from the frame alone; the cap on looks holds.
 set -eu
 facet=$(pwd)/$BUILD/facet
+. "$(pwd)/tests/support/field.sh"
 render=$(pwd)/$BUILD/stages/head-renderer
 find=$(pwd)/$BUILD/stages/landmarker
 dir=$(mktemp -d)
@@ -9,17 +10,6 @@ trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# field TAPE NAME: its numbers, a line a point
-field() {
-	"$facet" tape show --full "$1" | awk -v f="$2" '
-		$1 == f {
-			if (NF > 2) {sub(/^ *[^ ]+ [^ ]+ */, ""); print}
-			on = 1
-			next
-		}
-		on && /^    / {sub(/^ */, ""); print; next}
-		{on = 0}'
-}
 # place NAME LIMIT HEADS RENDERER-OPTIONS: each head is found, and its points
 # lie within LIMIT % (of the distance of the outer eye corners) of the truth;
 # the network is about 4 % off on rendered heads, a wrong place 50 % and more.
