@@ -39,7 +39,7 @@ static struct safetensors *open_file(const char *path)
     return s;
 }
 
-static struct fan *fan_of(const struct safetensors *w, enum nn_mode mode)
+static struct fan *fan_of(const struct safetensors *w, enum nv_mode mode)
 {
     struct err e = {0};
     struct fan *f = NULL;
@@ -137,8 +137,8 @@ static void test_fan1_as_pytorch(void **state)
 {
     (void)state;
     struct safetensors *w = open_file(MODEL);
-    for (int mode = NN_EXACT; mode <= NN_FAST; mode++) {
-        struct fan *f = fan_of(w, (enum nn_mode)mode);
+    for (int mode = NV_EXACT; mode <= NV_FAST; mode++) {
+        struct fan *f = fan_of(w, (enum nv_mode)mode);
         assert_int_equal(fan_info(f).features, 128);
         assert_int_equal(fan_info(f).stacks, 1);
         /* Other sides in between: each has its own plan. */
@@ -160,12 +160,12 @@ static void test_fan4_as_pytorch(void **state)
     if (safetensors_parse(b.data, b.len, "seeded", &w, &e))
         die(&e);
     buf_free(&b);
-    for (int mode = NN_EXACT; mode <= NN_FAST; mode++) {
-        struct fan *f = fan_of(w, (enum nn_mode)mode);
+    for (int mode = NV_EXACT; mode <= NV_FAST; mode++) {
+        struct fan *f = fan_of(w, (enum nv_mode)mode);
         assert_int_equal(fan_info(f).stacks, 4);
         /* networks.md: 23.82 M */
         assert_int_equal(fan_info(f).parameters / 10000, 2382);
-        compare(f, "fan4_256", FAN_SIDE, mode == NN_FAST ? "fast" : "exact");
+        compare(f, "fan4_256", FAN_SIDE, mode == NV_FAST ? "fast" : "exact");
         fan_free(&f);
     }
     safetensors_free(&w);
@@ -181,7 +181,7 @@ static void test_shared_golden(void **state)
     }
     struct err e = {0};
     struct safetensors *g = open_file(SHARED), *w = open_file(MODEL);
-    struct fan *f = fan_of(w, NN_EXACT);
+    struct fan *f = fan_of(w, NV_EXACT);
     struct tensor *img, *maps, *points;
     assert_int_equal(safetensors_tensor(g, "image", &img, &e), OK);
     assert_int_equal(safetensors_tensor(g, "heatmaps", &maps, &e), OK);
@@ -220,7 +220,7 @@ static void test_flip_sums_mirrored(void **state)
     (void)state;
     struct err e = {0};
     struct safetensors *w = open_file(MODEL);
-    struct fan *f = fan_of(w, NN_EXACT);
+    struct fan *f = fan_of(w, NV_EXACT);
     float *in = mem_array(2 * CROP, sizeof *in);
     float *out = mem_array(3 * FAN_POINTS * CELLS, sizeof *out);
     assert_non_null(in);
@@ -253,7 +253,7 @@ static void test_other_sides(void **state)
     enum { side = 64, map = side / 4, crop = 3 * side * side };
     struct err e = {0};
     struct safetensors *w = open_file(MODEL);
-    struct fan *f = fan_of(w, NN_EXACT);
+    struct fan *f = fan_of(w, NV_EXACT);
     float *in = mem_array(2 * crop, sizeof *in);
     float *out = mem_array(3 * FAN_POINTS * map * map, sizeof *out);
     assert_non_null(in);
@@ -359,7 +359,7 @@ static void refuse(const char *from, const char *to, enum err_code code,
     assert_int_equal(seeded_fan(2, 32, &b), 0);
     patch(&b, from, to);
     assert_int_equal(safetensors_parse(b.data, b.len, "bad", &w, &e), OK);
-    assert_int_equal(fan_new(w, NN_EXACT, &f, &e), code);
+    assert_int_equal(fan_new(w, NV_EXACT, &f, &e), code);
     if (!strstr(e.text, text))
         die(&e);
     assert_null(f);
@@ -397,7 +397,7 @@ static void test_no_memory(void **state)
     for (;; n += 1 + n / 4) { /* the first ones, then ever fewer */
         struct fan *f = NULL;
         mem_fail_nth(n);
-        enum err_code r = fan_new(w, NN_EXACT, &f, &e);
+        enum err_code r = fan_new(w, NV_EXACT, &f, &e);
         bool hit = mem_fail_hit();
         mem_fail_nth(0);
         fan_free(&f);

@@ -8,8 +8,8 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
-#include "lib/nn/graph.h"
-#include "lib/nn/graph_impl.h"
+#include "lib/nn/old_graph.h"
+#include "lib/nn/old_graph_impl.h"
 #include "lib/nn/threads.h"
 
 /* f32 sums of up to some 600 products against double: about 1e-6 of the
@@ -29,25 +29,25 @@ static struct tensor *noise(int ndim, const int64_t *shape, double lo,
     return t;
 }
 
-static int conv(struct nn_graph *g, int x, int64_t out, int64_t kh, int64_t kw,
+static int conv(struct nv_graph *g, int x, int64_t out, int64_t kh, int64_t kw,
                 int64_t stride, int64_t pad, bool biased)
 {
-    int64_t in = nn_graph_shape(g, x).c;
+    int64_t in = nv_graph_shape(g, x).c;
     double k = 1.5 / sqrt((double)(in * kh * kw));
     struct tensor *w = noise(4, (const int64_t[]){out, in, kh, kw}, -k, k);
     struct tensor *b = biased ? noise(1, &out, -1, 1) : NULL;
-    int n = nn_conv(g, x, w, b, stride, pad);
+    int n = nv_conv(g, x, w, b, stride, pad);
     tensor_free(&w);
     tensor_free(&b);
     return n;
 }
 
-static int norm(struct nn_graph *g, int x)
+static int norm(struct nv_graph *g, int x)
 {
-    int64_t c = nn_graph_shape(g, x).c;
+    int64_t c = nv_graph_shape(g, x).c;
     struct tensor *t[4] = {noise(1, &c, 0.5, 1.5), noise(1, &c, -1, 1),
                            noise(1, &c, -1, 1), noise(1, &c, 0.3, 2)};
-    int n = nn_batch_norm(g, x, t[0], t[1], t[2], t[3], 1e-5);
+    int n = nv_batch_norm(g, x, t[0], t[1], t[2], t[3], 1e-5);
     for (int i = 0; i < 4; i++)
         tensor_free(&t[i]);
     return n;
@@ -68,7 +68,7 @@ static double pixel(const double *v, struct nn_shape s, int64_t c, int64_t y,
     return v[(c * s.h + y) * s.w + x];
 }
 
-static double conv_at(const struct nn_node *n, const double *in,
+static double conv_at(const struct nv_node *n, const double *in,
                       struct nn_shape s, int64_t o, int64_t y, int64_t x)
 {
     const int64_t *k = n->weights->shape;
@@ -83,7 +83,7 @@ static double conv_at(const struct nn_node *n, const double *in,
     return sum;
 }
 
-static double node_at(const struct nn_graph *g, const struct nn_node *n,
+static double node_at(const struct nv_graph *g, const struct nv_node *n,
                       double **v, int64_t c, int64_t y, int64_t x)
 {
     const double *a = v[n->in[0]];
@@ -91,34 +91,34 @@ static double node_at(const struct nn_graph *g, const struct nn_node *n,
     double q[4];
     int k = 0;
     switch (n->kind) {
-    case NN_CONV:
+    case NV_CONV:
         return conv_at(n, a, s, c, y, x);
-    case NN_BATCH_NORM:
+    case NV_BATCH_NORM:
         return pixel(a, s, c, y, x) * (double)tensor_f32(n->scale)[c] +
                (double)tensor_f32(n->shift)[c];
-    case NN_RELU:
+    case NV_RELU:
         return fmax(0, pixel(a, s, c, y, x));
-    case NN_ADD:
+    case NV_ADD:
         return pixel(a, s, c, y, x) + pixel(v[n->in[1]], s, c, y, x);
-    case NN_UPSAMPLE2:
+    case NV_UPSAMPLE2:
         return pixel(a, s, c, y / 2, x / 2);
-    case NN_CONCAT:
+    case NV_CONCAT:
         for (; c >= g->node[n->in[k]].shape.c; k++)
             c -= g->node[n->in[k]].shape.c;
         return pixel(v[n->in[k]], g->node[n->in[k]].shape, c, y, x);
     default:
         for (k = 0; k < 4; k++)
             q[k] = pixel(a, s, c, 2 * y + k / 2, 2 * x + k % 2);
-        if (n->kind == NN_MAX_POOL2)
+        if (n->kind == NV_MAX_POOL2)
             return fmax(fmax(q[0], q[1]), fmax(q[2], q[3]));
         return (q[0] + q[1] + q[2] + q[3]) / 4;
     }
 }
 
-static void reference(const struct nn_graph *g, const float *in, double **v)
+static void reference(const struct nv_graph *g, const float *in, double **v)
 {
     for (int i = 0; i < g->n; i++) {
-        const struct nn_node *n = &g->node[i];
+        const struct nv_node *n = &g->node[i];
         v[i] = mem_array(floats(n->shape), sizeof(double));
         assert_non_null(v[i]);
         for (size_t p = 0; p < floats(n->shape); p++) {
@@ -126,18 +126,18 @@ static void reference(const struct nn_graph *g, const float *in, double **v)
             int64_t y = (int64_t)p / n->shape.w % n->shape.h;
             int64_t c = (int64_t)p / n->shape.w / n->shape.h;
             v[i][p] =
-                n->kind == NN_INPUT ? (double)in[p] : node_at(g, n, v, c, y, x);
+                n->kind == NV_INPUT ? (double)in[p] : node_at(g, n, v, c, y, x);
         }
     }
 }
 
-static void compare(const struct nn_graph *g, const struct nn_options *o,
+static void compare(const struct nv_graph *g, const struct nv_options *o,
                     const float *in, double ***want)
 {
     struct err e = {0};
-    struct nn_net *net = NULL;
-    float *out[NN_MAX_PORTS];
-    if (nn_plan(g, o, &net, &e)) {
+    struct nv_net *net = NULL;
+    float *out[NV_MAX_PORTS];
+    if (nv_plan(g, o, &net, &e)) {
         print_error("%s\n", e.text);
         fail();
     }
@@ -147,7 +147,7 @@ static void compare(const struct nn_graph *g, const struct nn_options *o,
         assert_non_null(out[i]);
     }
     for (int again = 0; again < 2; again++) { /* the arena is reused */
-        assert_int_equal(nn_run(net, &in, out, &e), OK);
+        assert_int_equal(nv_run(net, &in, out, &e), OK);
         for (int i = 0; i < g->n_output; i++) {
             size_t n = floats(g->node[g->output[i]].shape);
             for (int64_t b = 0; b < o->batch; b++) {
@@ -158,7 +158,7 @@ static void compare(const struct nn_graph *g, const struct nn_options *o,
                     worst = fmax(
                         worst, fabs(w[p] - (double)out[i][(size_t)b * n + p]));
                 }
-                double tol = o->mode == NN_FAST ? TOL_WINOGRAD : TOL_DIRECT;
+                double tol = o->mode == NV_FAST ? TOL_WINOGRAD : TOL_DIRECT;
                 if (!(worst <= tol * top)) {
                     print_error("mode %d unfused %d output %d picture %d: "
                                 "off by %g of %g\n",
@@ -170,14 +170,14 @@ static void compare(const struct nn_graph *g, const struct nn_options *o,
     }
     for (int i = 0; i < g->n_output; i++)
         mem_free(out[i]);
-    nn_net_free(&net);
+    nv_net_free(&net);
 }
 
 /* A graph with one input, in all modes, with two pictures. Frees it. */
-static void check(struct nn_graph *g)
+static void check(struct nv_graph *g)
 {
     struct err e = {0};
-    if (nn_graph_status(g, &e)) {
+    if (nv_graph_status(g, &e)) {
         print_error("%s\n", e.text);
         fail();
     }
@@ -193,7 +193,7 @@ static void check(struct nn_graph *g)
         reference(g, in + (size_t)b * n, want[b]);
     }
     for (int k = 0; k < 8; k++) {
-        struct nn_options o = {.mode = k & 1 ? NN_FAST : NN_EXACT,
+        struct nv_options o = {.mode = k & 1 ? NV_FAST : NV_EXACT,
                                .unfused = k & 2,
                                .batch = k & 4 ? 2 : 1};
         compare(g, &o, in, want);
@@ -204,14 +204,14 @@ static void check(struct nn_graph *g)
         mem_free(want[b]);
     }
     mem_free(in);
-    nn_graph_free(&g);
+    nv_graph_free(&g);
 }
 
-static struct nn_graph *graph(int64_t c, int64_t h, int64_t w)
+static struct nv_graph *graph(int64_t c, int64_t h, int64_t w)
 {
-    struct nn_graph *g = nn_graph_new(NULL);
+    struct nv_graph *g = nv_graph_new(NULL);
     assert_non_null(g);
-    assert_int_equal(nn_input(g, c, h, w), 0);
+    assert_int_equal(nv_input(g, c, h, w), 0);
     return g;
 }
 
@@ -228,8 +228,8 @@ static void test_convolutions(void **state)
         {6, 11, 17, 7, 5, 4, 3, 2},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-        struct nn_graph *g = graph(t[i].in, t[i].h, t[i].w);
-        nn_output(g, conv(g, 0, t[i].out, t[i].kh, t[i].kw, t[i].stride,
+        struct nv_graph *g = graph(t[i].in, t[i].h, t[i].w);
+        nv_output(g, conv(g, 0, t[i].out, t[i].kh, t[i].kw, t[i].stride,
                           t[i].pad, i % 2));
         check(g);
     }
@@ -239,16 +239,16 @@ static void test_single_operators(void **state)
 {
     (void)state;
     for (int c = 5; c <= 48; c += 43) {
-        struct nn_graph *g = graph(c, 9, 14);
-        int two[3] = {0, nn_relu(g, 0), norm(g, 0)};
-        nn_output(g, two[1]);
-        nn_output(g, two[2]);
-        nn_output(g, nn_add(g, two[1], two[2]));
-        nn_output(g, nn_concat(g, two, 3));
-        nn_output(g, nn_avg_pool2(g, 0));
-        nn_output(g, nn_max_pool2(g, 0));
-        nn_output(g, nn_upsample2(g, 0));
-        nn_output(g, 0);
+        struct nv_graph *g = graph(c, 9, 14);
+        int two[3] = {0, nv_relu(g, 0), norm(g, 0)};
+        nv_output(g, two[1]);
+        nv_output(g, two[2]);
+        nv_output(g, nv_add(g, two[1], two[2]));
+        nv_output(g, nv_concat(g, two, 3));
+        nv_output(g, nv_avg_pool2(g, 0));
+        nv_output(g, nv_max_pool2(g, 0));
+        nv_output(g, nv_upsample2(g, 0));
+        nv_output(g, 0);
         check(g);
     }
 }
@@ -257,44 +257,44 @@ static void test_single_operators(void **state)
 static void test_folding(void **state)
 {
     (void)state;
-    struct nn_graph *g = graph(16, 24, 25);
+    struct nv_graph *g = graph(16, 24, 25);
     int a = conv(g, 0, 32, 3, 3, 1, 1, true);
-    int r = nn_relu(g, norm(g, a)); /* folds */
+    int r = nv_relu(g, norm(g, a)); /* folds */
     int b = conv(g, r, 16, 1, 1, 1, 0, false);
     int n = norm(g, b); /* does not: b is an output */
-    nn_output(g, b);
-    int q = nn_relu(g, n);
-    nn_output(g, n); /* nor does this ReLU into the norm */
-    nn_output(g, nn_relu(g, conv(g, q, 20, 3, 3, 2, 1, true)));
+    nv_output(g, b);
+    int q = nv_relu(g, n);
+    nv_output(g, n); /* nor does this ReLU into the norm */
+    nv_output(g, nv_relu(g, conv(g, q, 20, 3, 3, 2, 1, true)));
     check(g);
 }
 
 /* FAN's block: raw parts side by side plus the input, norms in between. */
-static int block(struct nn_graph *g, int x, int64_t out)
+static int block(struct nv_graph *g, int x, int64_t out)
 {
     int part[3], y = x;
     for (int i = 0; i < 3; i++)
-        part[i] = y = conv(g, nn_relu(g, norm(g, y)), i ? out / 4 : out / 2, 3,
+        part[i] = y = conv(g, nv_relu(g, norm(g, y)), i ? out / 4 : out / 2, 3,
                            3, 1, 1, false);
-    int r = nn_graph_shape(g, x).c == out
+    int r = nv_graph_shape(g, x).c == out
                 ? x
-                : conv(g, nn_relu(g, norm(g, x)), out, 1, 1, 1, 0, false);
-    return nn_add(g, nn_concat(g, part, 3), r);
+                : conv(g, nv_relu(g, norm(g, x)), out, 1, 1, 1, 0, false);
+    return nv_add(g, nv_concat(g, part, 3), r);
 }
 
 static void test_blocks_and_hourglass(void **state)
 {
     (void)state;
     for (int64_t c = 24; c <= 64; c += 40) { /* 24: parts of 12, 6, 6 */
-        struct nn_graph *g = graph(3, 24, 26);
-        int x = nn_relu(g, norm(g, conv(g, 0, 16, 3, 3, 1, 1, true)));
+        struct nv_graph *g = graph(3, 24, 26);
+        int x = nv_relu(g, norm(g, conv(g, 0, 16, 3, 3, 1, 1, true)));
         x = block(g, block(g, x, c), c);
-        int low = block(g, nn_avg_pool2(g, x), c);
-        int y = nn_add(g, block(g, x, c), nn_upsample2(g, low));
+        int low = block(g, nv_avg_pool2(g, x), c);
+        int y = nv_add(g, block(g, x, c), nv_upsample2(g, low));
         y = conv(g, y, c, 1, 1, 1, 0, true);
-        nn_output(g, y);
-        nn_output(g,
-                  nn_add(g, nn_add(g, x, y), conv(g, y, c, 1, 1, 1, 0, true)));
+        nv_output(g, y);
+        nv_output(g,
+                  nv_add(g, nv_add(g, x, y), conv(g, y, c, 1, 1, 1, 0, true)));
         check(g);
     }
 }
@@ -303,93 +303,93 @@ static void test_blocks_and_hourglass(void **state)
 static void test_many_readers(void **state)
 {
     (void)state;
-    struct nn_graph *g = graph(16, 6, 7);
+    struct nv_graph *g = graph(16, 6, 7);
     int a = conv(g, 0, 16, 3, 3, 1, 1, false), last = a;
     for (int i = 0; i < 6; i++)
-        last = nn_add(g, last, nn_relu(g, norm(g, a)));
-    nn_output(g, norm(g, nn_relu(g, norm(g, norm(g, last)))));
+        last = nv_add(g, last, nv_relu(g, norm(g, a)));
+    nv_output(g, norm(g, nv_relu(g, norm(g, norm(g, last)))));
     check(g);
 }
 
-static void refused(struct nn_graph *g, int node, enum err_code code,
+static void refused(struct nv_graph *g, int node, enum err_code code,
                     const char *text)
 {
     struct err e = {0};
-    struct nn_net *net = NULL;
+    struct nv_net *net = NULL;
     assert_int_equal(node, -1);
-    assert_int_equal(nn_plan(g, &(struct nn_options){0}, &net, &e), code);
+    assert_int_equal(nv_plan(g, &(struct nv_options){0}, &net, &e), code);
     assert_null(net);
     if (!strstr(e.text, text)) {
         print_error("'%s' does not say '%s'\n", e.text, text);
         fail();
     }
     /* The first error stays, and nothing can be added any more. */
-    assert_int_equal(nn_relu(g, 0), -1);
-    nn_graph_free(&g);
+    assert_int_equal(nv_relu(g, 0), -1);
+    nv_graph_free(&g);
 }
 
 static void test_refuses(void **state)
 {
     (void)state;
-    struct nn_graph *g = graph(4, 8, 8);
-    refused(g, nn_relu(g, 7), ERR_ARG, "does not exist");
+    struct nv_graph *g = graph(4, 8, 8);
+    refused(g, nv_relu(g, 7), ERR_ARG, "does not exist");
     g = graph(4, 8, 8);
-    refused(g, nn_add(g, 0, nn_avg_pool2(g, 0)), ERR_ARG, "different shapes");
+    refused(g, nv_add(g, 0, nv_avg_pool2(g, 0)), ERR_ARG, "different shapes");
     g = graph(4, 8, 8);
     int x[5] = {0, 0, 0, 0, 0};
-    refused(g, nn_concat(g, x, 5), ERR_ARG, "1 to 4");
+    refused(g, nv_concat(g, x, 5), ERR_ARG, "1 to 4");
     g = graph(4, 1, 8);
-    refused(g, nn_max_pool2(g, 0), ERR_ARG, "empty");
+    refused(g, nv_max_pool2(g, 0), ERR_ARG, "empty");
     g = graph(4, 8, 8);
     struct tensor *w = noise(4, (const int64_t[]){2, 5, 3, 3}, 0, 1);
-    refused(g, nn_conv(g, 0, w, NULL, 1, 1), ERR_ARG, "channels");
+    refused(g, nv_conv(g, 0, w, NULL, 1, 1), ERR_ARG, "channels");
     tensor_free(&w);
     g = graph(4, 8, 8);
     w = noise(4, (const int64_t[]){2, 4, 9, 3}, 0, 1);
-    refused(g, nn_conv(g, 0, w, NULL, 1, 0), ERR_ARG, "geometry");
+    refused(g, nv_conv(g, 0, w, NULL, 1, 0), ERR_ARG, "geometry");
     g = graph(4, 8, 8);
-    refused(g, nn_conv(g, 0, w, w, 1, 4), ERR_ARG, "bias");
+    refused(g, nv_conv(g, 0, w, w, 1, 4), ERR_ARG, "bias");
     tensor_free(&w);
     const int64_t c = 4;
     w = noise(1, &c, -2, -1);
     g = graph(4, 8, 8);
-    refused(g, nn_batch_norm(g, 0, w, w, w, w, 1e-5), ERR_DATA, "variance");
+    refused(g, nv_batch_norm(g, 0, w, w, w, w, 1e-5), ERR_DATA, "variance");
     g = graph(3, 8, 8);
-    refused(g, nn_batch_norm(g, 0, w, w, w, w, 1e-5), ERR_ARG, "f32[C]");
+    refused(g, nv_batch_norm(g, 0, w, w, w, w, 1e-5), ERR_ARG, "f32[C]");
     tensor_free(&w);
     g = graph(4, 8, 8);
-    struct nn_net *net = NULL;
+    struct nv_net *net = NULL;
     struct err e = {0};
-    assert_int_equal(nn_plan(g, &(struct nn_options){0}, &net, &e), ERR_ARG);
-    nn_graph_free(&g);
+    assert_int_equal(nv_plan(g, &(struct nv_options){0}, &net, &e), ERR_ARG);
+    nv_graph_free(&g);
 }
 
 static enum err_code build_and_run(const float *in, float *out)
 {
     struct err e = {0};
-    struct nn_net *net = NULL;
-    struct nn_graph *g = nn_graph_new(&e);
+    struct nv_net *net = NULL;
+    struct nv_graph *g = nv_graph_new(&e);
     if (!g)
         return ERR_NOMEM;
     rng_seed(&rng, 3);
-    int x = nn_input(g, 3, 16, 16);
+    int x = nv_input(g, 3, 16, 16);
     for (int i = 0; i < 70 && x >= 0; i++) /* past the first growth */
-        x = nn_relu(g, x);
+        x = nv_relu(g, x);
     const int64_t c = 3, k[4] = {4, 3, 3, 3};
     struct tensor *w = tensor_new(DT_F32, 4, k, &e);
     struct tensor *v = tensor_new(DT_F32, 1, &c, &e);
     enum err_code r = w && v ? OK : ERR_NOMEM;
     if (!r) {
-        x = nn_batch_norm(g, x, v, v, v, v, 1e-5);
-        nn_output(g, nn_conv(g, x, w, NULL, 1, 1));
-        r = nn_plan(g, &(struct nn_options){.batch = 1}, &net, &e);
+        x = nv_batch_norm(g, x, v, v, v, v, 1e-5);
+        nv_output(g, nv_conv(g, x, w, NULL, 1, 1));
+        r = nv_plan(g, &(struct nv_options){.batch = 1}, &net, &e);
     }
     if (!r)
-        r = nn_run(net, &in, &out, &e);
+        r = nv_run(net, &in, &out, &e);
     tensor_free(&w);
     tensor_free(&v);
-    nn_net_free(&net);
-    nn_graph_free(&g);
+    nv_net_free(&net);
+    nv_graph_free(&g);
     return r;
 }
 

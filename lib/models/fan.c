@@ -14,17 +14,17 @@
 #define N_SIDES (FAN_MAX_SIDE / FAN_SIDE_STEP)
 
 struct fan {
-    struct nn_net *net[N_SIDES]; /* of crop side (i + 1) * FAN_SIDE_STEP */
+    struct nv_net *net[N_SIDES]; /* of crop side (i + 1) * FAN_SIDE_STEP */
     float *mirrored[N_SIDES];    /* one crop and its maps, for flip */
     struct fan_info info;
-    enum nn_mode mode;
+    enum nv_mode mode;
     struct tensor **weight; /* in the order in which build() asks for them */
     size_t n_weight, cap_weight;
 };
 
 /* What the building functions share. */
 struct builder {
-    struct nn_graph *g;
+    struct nv_graph *g;
     const struct safetensors *w; /* NULL: from the fan's weights */
     struct fan *f;
     size_t next; /* of the fan's weights */
@@ -53,7 +53,7 @@ static struct tensor *weight(struct builder *b, const char *prefix,
     char full[96];
     struct err e = {0};
     struct tensor *t = NULL;
-    if (nn_graph_status(b->g, NULL))
+    if (nv_graph_status(b->g, NULL))
         return NULL;
     if (!b->w)
         return tensor_ref(b->f->weight[b->next++]);
@@ -62,7 +62,7 @@ static struct tensor *weight(struct builder *b, const char *prefix,
     if (!r)
         r = keep_weight(b->f, t, &e);
     if (r) {
-        nn_graph_fail(b->g, &e);
+        nv_graph_fail(b->g, &e);
         tensor_free(&t);
     } else {
         b->f->info.parameters += (int64_t)t->count;
@@ -73,11 +73,11 @@ static struct tensor *weight(struct builder *b, const char *prefix,
 static int conv(struct builder *b, int x, const char *prefix, int64_t out,
                 int64_t k, int64_t stride, bool biased)
 {
-    int64_t in = nn_graph_shape(b->g, x).c;
+    int64_t in = nv_graph_shape(b->g, x).c;
     struct tensor *w =
         weight(b, prefix, "weight", 4, (const int64_t[]){out, in, k, k});
     struct tensor *bias = biased ? weight(b, prefix, "bias", 1, &out) : NULL;
-    int n = w ? nn_conv(b->g, x, w, bias, stride, k / 2) : -1;
+    int n = w ? nv_conv(b->g, x, w, bias, stride, k / 2) : -1;
     tensor_free(&w);
     tensor_free(&bias);
     return n;
@@ -88,15 +88,15 @@ static int norm_relu(struct builder *b, int x, const char *prefix)
     static const char *const names[] = {"weight", "bias", "running_mean",
                                         "running_var"};
     struct tensor *t[4] = {NULL};
-    int64_t c = nn_graph_shape(b->g, x).c;
+    int64_t c = nv_graph_shape(b->g, x).c;
     for (int i = 0; i < 4; i++)
         t[i] = weight(b, prefix, names[i], 1, &c);
     if (b->w)
         b->f->info.parameters -= 2 * c; /* statistics are not parameters */
-    int n = t[3] ? nn_batch_norm(b->g, x, t[0], t[1], t[2], t[3], BN_EPS) : -1;
+    int n = t[3] ? nv_batch_norm(b->g, x, t[0], t[1], t[2], t[3], BN_EPS) : -1;
     for (int i = 0; i < 4; i++)
         tensor_free(&t[i]);
-    return nn_relu(b->g, n);
+    return nv_relu(b->g, n);
 }
 
 /* Three times BN, ReLU, 3x3; the raw results side by side, plus the input. */
@@ -112,23 +112,23 @@ static int conv_block(struct builder *b, int x, const char *prefix, int64_t out)
         part[i] = y;
     }
     int residual = x;
-    if (nn_graph_shape(b->g, x).c != out) {
+    if (nv_graph_shape(b->g, x).c != out) {
         snprintf(name, sizeof name, "%s.downsample.0", prefix);
         residual = norm_relu(b, x, name);
         snprintf(name, sizeof name, "%s.downsample.2", prefix);
         residual = conv(b, residual, name, out, 1, 1, false);
     }
-    return nn_add(b->g, nn_concat(b->g, part, 3), residual);
+    return nv_add(b->g, nv_concat(b->g, part, 3), residual);
 }
 
 static int hourglass(struct builder *b, int x, const char *prefix, int level)
 {
     char name[64];
-    int64_t c = nn_graph_shape(b->g, x).c;
+    int64_t c = nv_graph_shape(b->g, x).c;
     snprintf(name, sizeof name, "%s.b1_%d", prefix, level);
     int up = conv_block(b, x, name, c);
     snprintf(name, sizeof name, "%s.b2_%d", prefix, level);
-    int low = conv_block(b, nn_avg_pool2(b->g, x), name, c);
+    int low = conv_block(b, nv_avg_pool2(b->g, x), name, c);
     if (level > 1) {
         low = hourglass(b, low, prefix, level - 1);
     } else {
@@ -137,17 +137,17 @@ static int hourglass(struct builder *b, int x, const char *prefix, int level)
     }
     snprintf(name, sizeof name, "%s.b3_%d", prefix, level);
     low = conv_block(b, low, name, c);
-    return nn_add(b->g, up, nn_upsample2(b->g, low));
+    return nv_add(b->g, up, nv_upsample2(b->g, low));
 }
 
 static void build(struct builder *b, int side)
 {
-    struct nn_graph *g = b->g;
+    struct nv_graph *g = b->g;
     const struct fan_info *info = &b->f->info;
     int64_t f = info->features;
-    int x = nn_input(g, 3, side, side);
+    int x = nv_input(g, 3, side, side);
     x = norm_relu(b, conv(b, x, "conv1", 64, 7, 2, true), "bn1");
-    x = nn_avg_pool2(g, conv_block(b, x, "conv2", 128));
+    x = nv_avg_pool2(g, conv_block(b, x, "conv2", 128));
     x = conv_block(b, x, "conv3", 128);
     x = conv_block(b, x, "conv4", f);
     for (int k = 0; k < info->stacks; k++) {
@@ -163,14 +163,14 @@ static void build(struct builder *b, int side)
         snprintf(name, sizeof name, "l%d", k);
         int maps = conv(b, y, name, FAN_POINTS, 1, 1, true);
         if (k + 1 == info->stacks) {
-            nn_output(g, maps);
+            nv_output(g, maps);
             break;
         }
         snprintf(name, sizeof name, "bl%d", k);
         y = conv(b, y, name, f, 1, 1, true);
         snprintf(name, sizeof name, "al%d", k);
         maps = conv(b, maps, name, f, 1, 1, true);
-        x = nn_add(g, nn_add(g, x, y), maps);
+        x = nv_add(g, nv_add(g, x, y), maps);
     }
 }
 
@@ -201,17 +201,17 @@ static enum err_code read_info(const struct safetensors *w,
 static enum err_code plan_side(struct fan *f, const struct safetensors *w,
                                int side, struct err *e)
 {
-    struct builder b = {.w = w, .f = f, .g = nn_graph_new(e)};
+    struct builder b = {.w = w, .f = f, .g = nv_graph_new(e)};
     if (!b.g)
         return ERR_NOMEM;
     build(&b, side);
-    enum err_code r = nn_plan(b.g, &(struct nn_options){.mode = f->mode},
+    enum err_code r = nv_plan(b.g, &(struct nv_options){.mode = f->mode},
                               &f->net[side / FAN_SIDE_STEP - 1], e);
-    nn_graph_free(&b.g);
+    nv_graph_free(&b.g);
     return r;
 }
 
-enum err_code fan_new(const struct safetensors *weights, enum nn_mode mode,
+enum err_code fan_new(const struct safetensors *weights, enum nv_mode mode,
                       struct fan **out, struct err *e)
 {
     *out = NULL;
@@ -233,7 +233,7 @@ void fan_free(struct fan **f)
     if (!f || !*f)
         return;
     for (int i = 0; i < N_SIDES; i++) {
-        nn_net_free(&(*f)->net[i]);
+        nv_net_free(&(*f)->net[i]);
         mem_free((*f)->mirrored[i]);
     }
     for (size_t i = 0; i < (*f)->n_weight; i++)
@@ -250,7 +250,7 @@ struct fan_info fan_info(const struct fan *f)
 
 enum err_code fan_profile(const struct fan *f, struct buf *b, struct err *e)
 {
-    return nn_net_describe(f->net[FAN_SIDE / FAN_SIDE_STEP - 1], b, e);
+    return nv_net_describe(f->net[FAN_SIDE / FAN_SIDE_STEP - 1], b, e);
 }
 
 /* Run the mirrored crop and add its maps. */
@@ -271,7 +271,7 @@ static enum err_code add_mirrored(struct fan *f, int side, const float *crop,
     }
     const float *in[1] = {m};
     float *out[1] = {n};
-    enum err_code r = nn_run(f->net[at], in, out, e);
+    enum err_code r = nv_run(f->net[at], in, out, e);
     if (r)
         return r;
     for (int i = 0; i < FAN_POINTS; i++) {
@@ -297,7 +297,7 @@ enum err_code fan_heatmaps_at(struct fan *f, int side, const float *crops,
     for (int64_t i = 0; i < n && !r; i++) {
         const float *in[1] = {crops + i * 3 * side * side};
         float *out[1] = {maps + i * FAN_POINTS * map * map};
-        r = nn_run(f->net[at], in, out, e);
+        r = nv_run(f->net[at], in, out, e);
         if (!r && flip)
             r = add_mirrored(f, side, in[0], out[0], e);
     }

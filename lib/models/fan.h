@@ -7,7 +7,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
-#include "lib/nn/graph.h"
+#include "lib/nn/old_graph.h"
 #include "lib/nn/safetensors.h"
 
 #define FAN_POINTS 68
@@ -31,7 +31,7 @@ struct fan_info {
 
 /* The weights are copied. ERR_NOTFOUND / ERR_DATA name the parameter. Test:
  * tests/test_fan.c against PyTorch 1.13. */
-enum err_code fan_new(const struct safetensors *weights, enum nn_mode mode,
+enum err_code fan_new(const struct safetensors *weights, enum nv_mode mode,
                       struct fan **out, struct err *e) MUST_USE;
 void fan_free(struct fan **f);
 struct fan_info fan_info(const struct fan *f);

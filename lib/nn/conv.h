@@ -1,4 +1,4 @@
-/* 2-D convolution on oneDNN: the only module that includes dnnl.h. */
+/* Convolution kernels, forward and backward, on oneDNN or OpenBLAS. */
 #ifndef FACET_NN_CONV_H
 #define FACET_NN_CONV_H
 
@@ -7,35 +7,69 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
-#include "lib/nn/layout.h"
+#include "lib/nn/graph.h"
 
 struct nn_conv;
 
-struct nn_conv_desc {
-    int64_t batch;
-    struct nn_shape in, out;
-    int64_t kernel_h, kernel_w, stride, pad;
-    enum nn_layout in_layout, out_layout;
-    bool relu;     /* max(0, .) on the result */
-    bool winograd; /* wanted; direct is taken where there is no such kernel */
+enum nn_act {
+    NN_ACT_NONE,
+    NN_ACT_RELU,
+    NN_ACT_LEAKY, /* alpha x where x < 0 */
+    NN_ACT_SIGMOID,
+    NN_ACT_TANH,
+    NN_ACT_SILU
 };
 
-/* Prepare: weights f32[O,I,kh,kw] are copied into the kernel's own order,
- * bias f32[O] or NULL. ERR_ARG, ERR_NOMEM, ERR_UNSUPPORTED. */
-enum err_code nn_conv_new(const struct nn_conv_desc *d, const float *weights,
-                          const float *bias, struct nn_conv **out,
+/* y = act(conv(x) + bias (+ y where sum)). Views without data give shapes,
+ * layouts and types. PyTorch's arithmetic: zero padding pad_* on all sides,
+ * cross-correlation; transposed: nn.ConvTranspose2d, `in` smaller than `out`
+ * (output padding follows from the shapes). */
+struct nn_conv_desc {
+    struct nn_view in, out;
+    int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int64_t dilation_h, dilation_w; /* 1: none */
+    int64_t groups;
+    bool transposed, bias;
+    enum nn_act act; /* forward only: NONE where backward is wanted */
+    float alpha;
+    bool sum;
+    bool winograd; /* wanted; direct is taken where there is no such kernel or
+                      it does not pay */
+    enum nn_path path;
+    bool training;                /* weights change often: no costly packing */
+    bool want_din, want_dweights; /* which backward kernels to prepare */
+};
+
+/* Prepare kernels; no slow reference kernel is ever chosen silently (the
+ * module converts layouts inside, or takes the OpenBLAS form). ERR_ARG,
+ * ERR_NOMEM, ERR_UNSUPPORTED. */
+enum err_code nn_conv_new(const struct nn_conv_desc *d, struct nn_conv **out,
                           struct err *e) MUST_USE;
 void nn_conv_free(struct nn_conv **c);
-/* Bytes of scratch memory that nn_conv_run needs (64-byte aligned). */
+/* Copy weights into the kernels' orders and types (all that were prepared).
+ * f32[O,I/groups,kh,kw], transposed f32[I,O/groups,kh,kw]; bias f32[O]. Must
+ * be called before the first run, and after each change. */
+enum err_code nn_conv_weights(struct nn_conv *c, const float *weights,
+                              const float *bias, struct err *e) MUST_USE;
+/* Bytes of 64-byte aligned scratch that any of the runs needs. */
 size_t nn_conv_scratch(const struct nn_conv *c);
-/* The kernel oneDNN chose: "brgconv:avx512_core". */
-const char *nn_conv_kernel(const struct nn_conv *c);
-/* src and dst in the layouts of the description; dst is overwritten. Not for
- * two threads at once with one nn_conv. */
-enum err_code nn_conv_run(struct nn_conv *c, const float *src, float *dst,
-                          void *scratch, struct err *e) MUST_USE;
+/* Bytes of packed weights. */
+size_t nn_conv_bytes(const struct nn_conv *c);
+const char *nn_conv_kernel(const struct nn_conv *c); /* "jit:avx512_core" */
 
-/* Can this CPU run NN_BLOCK16 with Winograd kernels? */
-bool nn_conv_has_winograd(void);
+enum err_code nn_conv_forward(struct nn_conv *c, const void *src, void *dst,
+                              void *scratch, struct err *e) MUST_USE;
+/* dsrc is overwritten. */
+enum err_code nn_conv_backward_data(struct nn_conv *c, const void *ddst,
+                                    void *dsrc, void *scratch,
+                                    struct err *e) MUST_USE;
+/* Adds to dweights (f32, PyTorch's order) and dbias (f32[O] or NULL). */
+enum err_code nn_conv_backward_weights(struct nn_conv *c, const void *src,
+                                       const void *ddst, float *dweights,
+                                       float *dbias, void *scratch,
+                                       struct err *e) MUST_USE;
+
+/* Can this CPU run NN_BLOCK16 with AVX-512 (and Winograd) kernels? */
+bool nn_conv_has_block16(void);
 
 #endif

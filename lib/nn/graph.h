@@ -1,4 +1,4 @@
-/* Networks as graphs of operators, planned once and run many times. */
+/* Networks as graphs of operators, written down by plain calls. */
 #ifndef FACET_NN_GRAPH_H
 #define FACET_NN_GRAPH_H
 
@@ -6,16 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/err.h"
-#include "lib/data/tensor.h"
 #include "lib/nn/layout.h"
+#include "lib/nn/params.h"
 
-/* Building. A node is an int; a function that fails returns -1, the graph
- * keeps the first error and every later call returns -1 too, so that a whole
- * network is written down without checks and nn_plan reports. Shapes are
- * those of one picture, [C,H,W]. Tensors are f32; the graph keeps a reference
- * of its own. */
+/* A node is an int; a building call that fails returns -1, the graph keeps the
+ * first error and every later call returns -1 too, so that a whole network is
+ * written down without checks, and planning reports. Shapes are those of one
+ * picture, [C,H,W]; a vector of F features is [F,1,1]. The batch is chosen
+ * when planning. Parameters belong to their nn_params, which must outlive the
+ * graph and every training plan made from it (inference plans copy). */
 struct nn_graph;
 
 struct nn_graph *nn_graph_new(struct err *e) MUST_USE;
@@ -25,52 +25,34 @@ enum err_code nn_graph_status(const struct nn_graph *g, struct err *e) MUST_USE;
 /* Say that building failed for a reason of the caller's (a weight missing). */
 void nn_graph_fail(struct nn_graph *g, const struct err *why);
 struct nn_shape nn_graph_shape(const struct nn_graph *g, int node);
+int nn_graph_nodes(const struct nn_graph *g);
+int nn_graph_inputs(const struct nn_graph *g);
+int nn_graph_outputs(const struct nn_graph *g);
+/* Multiply-adds x 2 of convolutions and linear layers, one picture. */
+double nn_graph_gflop(const struct nn_graph *g);
+
+/* Nodes added from now on: frozen ones get no gradients for their parameters
+ * (but pass gradients through); eval ones run as in inference (batch norm by
+ * running statistics, no dropout) also in a training plan. */
+void nn_graph_frozen(struct nn_graph *g, bool on);
+void nn_graph_eval(struct nn_graph *g, bool on);
 
 int nn_input(struct nn_graph *g, int64_t c, int64_t h, int64_t w);
-/* weights [O,I,kh,kw], bias [O] or NULL; zero padding `pad` on all sides;
- * out = floor((in + 2 pad - k) / stride) + 1. */
-int nn_conv(struct nn_graph *g, int x, struct tensor *weights,
-            struct tensor *bias, int64_t stride, int64_t pad);
-/* Inference form: (x - mean) / sqrt(var + eps) * gamma + beta, all [C]. */
-int nn_batch_norm(struct nn_graph *g, int x, const struct tensor *gamma,
-                  const struct tensor *beta, const struct tensor *mean,
-                  const struct tensor *var, double eps);
-int nn_relu(struct nn_graph *g, int x);
-int nn_add(struct nn_graph *g, int a, int b);
-int nn_concat(struct nn_graph *g, const int *x, int n); /* channels, n <= 4 */
-/* 2x2, stride 2; an odd last row or column is dropped. */
-int nn_avg_pool2(struct nn_graph *g, int x);
-int nn_max_pool2(struct nn_graph *g, int x);
-int nn_upsample2(struct nn_graph *g, int x); /* nearest neighbour */
 void nn_output(struct nn_graph *g, int x);
 
-/* Planning and running. */
+/* What all plans choose from. */
 enum nn_mode {
     NN_EXACT, /* direct convolution */
-    NN_FAST   /* Winograd where oneDNN has it: relative error about 1e-5 */
+    NN_FAST   /* Winograd where it is faster: relative error about 1e-5 */
 };
-struct nn_options {
-    enum nn_mode mode;
-    int64_t batch; /* pictures per run; 0: 1 */
-    bool unfused;  /* every node by itself: the slow form, for tests */
+enum nn_path {
+    NN_PATH_AUTO, /* oneDNN where it was built in, unless FACET_NN_PATH=blas */
+    NN_PATH_DNNL,
+    NN_PATH_BLAS /* im2col and OpenBLAS, our own loops for the rest */
 };
-
-struct nn_net; /* a planned graph; owns its weights, one arena, its kernels */
-
-/* Fuses batch norm and ReLU (into the convolution before where that is its
- * only reader, else into the pass that makes their input), joins concat, add
- * and upsampling into single passes, orders steps, lays buffers out by
- * lifetime in one arena. g may be freed afterwards. */
-enum err_code nn_plan(const struct nn_graph *g, const struct nn_options *o,
-                      struct nn_net **out, struct err *e) MUST_USE;
-void nn_net_free(struct nn_net **n);
-/* in[i] f32[batch,C,H,W] of the i-th nn_input, out[i] of the i-th nn_output,
- * all the caller's. One thread at a time. */
-enum err_code nn_run(struct nn_net *n, const float *const *in,
-                     float *const *out, struct err *e) MUST_USE;
-size_t nn_net_arena_bytes(const struct nn_net *n);
-/* Append a table of the steps: what, shapes, kernel, GFLOP, mean time. */
-enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
-                              struct err *e) MUST_USE;
+/* Was oneDNN built in? */
+bool nn_has_dnnl(void);
+/* Has this CPU bf16 arithmetic (AVX512-BF16 or AMX)? */
+bool nn_has_bf16(void);
 
 #endif

@@ -2,18 +2,18 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/nn/plan.h"
+#include "lib/nn/old_plan.h"
 
 #define ALIGN 4096 /* a page: neighbouring buffers do not share lines */
 
-static size_t bytes_of(const struct nn_net *net, int b)
+static size_t bytes_of(const struct nv_net *net, int b)
 {
     size_t n = net->buffer[b].floats * (size_t)net->batch * sizeof(float);
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
 /* A shared buffer lives as long as all that share it. */
-static void join_lives(struct nn_net *net)
+static void join_lives(struct nv_net *net)
 {
     for (int i = net->n_buffer - 1; i >= 0; i--) {
         int to = net->buffer[i].same_as;
@@ -23,15 +23,15 @@ static void join_lives(struct nn_net *net)
 }
 
 /* The lowest place for b that no placed buffer alive at the same time has. */
-static size_t find_place(const struct nn_net *net, const int *placed, int n,
+static size_t find_place(const struct nv_net *net, const int *placed, int n,
                          int b)
 {
-    const struct nn_buffer *x = &net->buffer[b];
+    const struct nv_buffer *x = &net->buffer[b];
     size_t at = 0, need = bytes_of(net, b);
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < n; i++) {
-            const struct nn_buffer *y = &net->buffer[placed[i]];
+            const struct nv_buffer *y = &net->buffer[placed[i]];
             if (y->last < x->born || x->last < y->born)
                 continue;
             size_t end = y->offset + bytes_of(net, placed[i]);
@@ -44,7 +44,7 @@ static size_t find_place(const struct nn_net *net, const int *placed, int n,
     return at;
 }
 
-enum err_code nn_place_buffers(struct nn_net *net, struct err *e)
+enum err_code nv_place_buffers(struct nv_net *net, struct err *e)
 {
     int n = 0;
     int *placed = mem_array((size_t)net->n_buffer, sizeof *placed);

@@ -1,12 +1,12 @@
 /* 2-D convolution on oneDNN: the only module that includes dnnl.h. */
-#include "lib/nn/conv.h"
+#include "lib/nn/old_conv.h"
 
 #include <dnnl.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 
-struct nn_conv {
+struct nv_conv {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_desc_t pd;
@@ -32,7 +32,7 @@ static enum err_code check(dnnl_status_t s, const char *what, struct err *e)
     }
 }
 
-bool nn_conv_has_winograd(void)
+bool nv_conv_has_winograd(void)
 {
     switch (dnnl_get_effective_cpu_isa()) {
     case dnnl_cpu_isa_avx512_core:
@@ -45,11 +45,11 @@ bool nn_conv_has_winograd(void)
     }
 }
 
-void nn_conv_free(struct nn_conv **c)
+void nv_conv_free(struct nv_conv **c)
 {
     if (!c || !*c)
         return;
-    struct nn_conv *x = *c;
+    struct nv_conv *x = *c;
     dnnl_memory_t m[] = {x->src, x->weights, x->bias, x->dst, x->scratch};
     for (size_t i = 0; i < sizeof m / sizeof *m; i++) {
         if (m[i])
@@ -81,7 +81,7 @@ static dnnl_format_tag_t tag_of(enum nn_layout l)
     }
 }
 
-static enum err_code describe(const struct nn_conv_desc *d, bool bias,
+static enum err_code describe(const struct nv_conv_desc *d, bool bias,
                               bool winograd, dnnl_convolution_desc_t *cd,
                               struct err *e)
 {
@@ -120,7 +120,7 @@ static enum err_code describe(const struct nn_conv_desc *d, bool bias,
     return r;
 }
 
-static enum err_code choose(struct nn_conv *x, const struct nn_conv_desc *d,
+static enum err_code choose(struct nv_conv *x, const struct nv_conv_desc *d,
                             bool bias, struct err *e)
 {
     dnnl_primitive_attr_t attr = NULL;
@@ -157,8 +157,8 @@ static enum err_code choose(struct nn_conv *x, const struct nn_conv_desc *d,
 }
 
 /* Copy the weights from o,i,h,w into the order that the kernel wants. */
-static enum err_code pack_weights(struct nn_conv *x,
-                                  const struct nn_conv_desc *d,
+static enum err_code pack_weights(struct nv_conv *x,
+                                  const struct nv_conv_desc *d,
                                   const float *weights, struct err *e)
 {
     const dnnl_memory_desc_t *md =
@@ -209,7 +209,7 @@ static enum err_code pack_weights(struct nn_conv *x,
     return r;
 }
 
-static enum err_code memory_for(struct nn_conv *x, dnnl_query_t what,
+static enum err_code memory_for(struct nv_conv *x, dnnl_query_t what,
                                 dnnl_memory_t *out, struct err *e)
 {
     const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(x->pd, what, 0);
@@ -217,7 +217,7 @@ static enum err_code memory_for(struct nn_conv *x, dnnl_query_t what,
                  "memory", e);
 }
 
-static enum err_code prepare(struct nn_conv *x, const struct nn_conv_desc *d,
+static enum err_code prepare(struct nv_conv *x, const struct nv_conv_desc *d,
                              const float *weights, const float *bias,
                              struct err *e)
 {
@@ -258,8 +258,8 @@ static enum err_code prepare(struct nn_conv *x, const struct nn_conv_desc *d,
                  "query", e);
 }
 
-enum err_code nn_conv_new(const struct nn_conv_desc *d, const float *weights,
-                          const float *bias, struct nn_conv **out,
+enum err_code nv_conv_new(const struct nv_conv_desc *d, const float *weights,
+                          const float *bias, struct nv_conv **out,
                           struct err *e)
 {
     *out = NULL;
@@ -267,27 +267,27 @@ enum err_code nn_conv_new(const struct nn_conv_desc *d, const float *weights,
         d->kernel_w < 1 || d->stride < 1 || d->pad < 0 || d->out.h < 1 ||
         d->out.w < 1)
         return err_set(e, ERR_ARG, "impossible convolution");
-    struct nn_conv *x = mem_calloc(1, sizeof *x);
+    struct nv_conv *x = mem_calloc(1, sizeof *x);
     if (!x)
         return err_set(e, ERR_NOMEM, "no memory for a convolution");
     enum err_code r = prepare(x, d, weights, bias, e);
     if (r)
-        nn_conv_free(&x);
+        nv_conv_free(&x);
     *out = x;
     return r;
 }
 
-size_t nn_conv_scratch(const struct nn_conv *c)
+size_t nv_conv_scratch(const struct nv_conv *c)
 {
     return c->scratch_bytes;
 }
 
-const char *nn_conv_kernel(const struct nn_conv *c)
+const char *nv_conv_kernel(const struct nv_conv *c)
 {
     return c->kernel;
 }
 
-enum err_code nn_conv_run(struct nn_conv *c, const float *src, float *dst,
+enum err_code nv_conv_run(struct nv_conv *c, const float *src, float *dst,
                           void *scratch, struct err *e)
 {
     void *handle;

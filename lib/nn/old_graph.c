@@ -1,27 +1,27 @@
 /* Networks as graphs of operators: building and shape checks. */
-#include "lib/nn/graph.h"
+#include "lib/nn/old_graph.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/nn/graph_impl.h"
+#include "lib/nn/old_graph_impl.h"
 
-struct nn_graph *nn_graph_new(struct err *e)
+struct nv_graph *nv_graph_new(struct err *e)
 {
-    struct nn_graph *g = mem_calloc(1, sizeof *g);
+    struct nv_graph *g = mem_calloc(1, sizeof *g);
     if (!g)
         err_set(e, ERR_NOMEM, "no memory for a network");
     return g;
 }
 
-void nn_graph_free(struct nn_graph **g)
+void nv_graph_free(struct nv_graph **g)
 {
     if (!g || !*g)
         return;
     for (int i = 0; i < (*g)->n; i++) {
-        struct nn_node *n = &(*g)->node[i];
+        struct nv_node *n = &(*g)->node[i];
         tensor_free(&n->weights);
         tensor_free(&n->bias);
         tensor_free(&n->scale);
@@ -32,27 +32,27 @@ void nn_graph_free(struct nn_graph **g)
     *g = NULL;
 }
 
-enum err_code nn_graph_status(const struct nn_graph *g, struct err *e)
+enum err_code nv_graph_status(const struct nv_graph *g, struct err *e)
 {
     if (g->err.code && e)
         *e = g->err;
     return g->err.code;
 }
 
-void nn_graph_fail(struct nn_graph *g, const struct err *why)
+void nv_graph_fail(struct nv_graph *g, const struct err *why)
 {
     if (!g->err.code)
         g->err = *why;
 }
 
-struct nn_shape nn_graph_shape(const struct nn_graph *g, int node)
+struct nn_shape nv_graph_shape(const struct nv_graph *g, int node)
 {
     if (node < 0 || node >= g->n)
         return (struct nn_shape){0, 0, 0};
     return g->node[node].shape;
 }
 
-static int fail(struct nn_graph *g, enum err_code code, const char *text)
+static int fail(struct nv_graph *g, enum err_code code, const char *text)
 {
     if (!g->err.code)
         err_set(&g->err, code, "network: node %d: %s", g->n, text);
@@ -60,7 +60,7 @@ static int fail(struct nn_graph *g, enum err_code code, const char *text)
 }
 
 /* A new node reading x[0..n-1], all of which must exist. */
-static int add_node(struct nn_graph *g, enum nn_kind kind, const int *x, int n,
+static int add_node(struct nv_graph *g, enum nv_kind kind, const int *x, int n,
                     struct nn_shape s)
 {
     if (g->err.code)
@@ -69,8 +69,8 @@ static int add_node(struct nn_graph *g, enum nn_kind kind, const int *x, int n,
         if (x[i] < 0 || x[i] >= g->n)
             return fail(g, ERR_ARG, "reads a node that does not exist");
     }
-    if (s.c < 1 || s.h < 1 || s.w < 1 || s.c > NN_MAX_CHANNELS ||
-        s.h > NN_MAX_SIDE || s.w > NN_MAX_SIDE ||
+    if (s.c < 1 || s.h < 1 || s.w < 1 || s.c > NV_MAX_CHANNELS ||
+        s.h > NV_MAX_SIDE || s.w > NV_MAX_SIDE ||
         s.c * s.h > (INT64_C(1) << 33) / s.w)
         return fail(g, ERR_ARG, "its result would be empty or too large");
     if (g->n == g->cap) {
@@ -81,27 +81,27 @@ static int add_node(struct nn_graph *g, enum nn_kind kind, const int *x, int n,
         g->node = p;
         g->cap = cap;
     }
-    struct nn_node *d = &g->node[g->n];
-    *d = (struct nn_node){.kind = kind, .n_in = n, .shape = s};
+    struct nv_node *d = &g->node[g->n];
+    *d = (struct nv_node){.kind = kind, .n_in = n, .shape = s};
     for (int i = 0; i < n; i++)
         d->in[i] = x[i];
     return g->n++;
 }
 
-int nn_input(struct nn_graph *g, int64_t c, int64_t h, int64_t w)
+int nv_input(struct nv_graph *g, int64_t c, int64_t h, int64_t w)
 {
-    if (g->n_input == NN_MAX_PORTS)
+    if (g->n_input == NV_MAX_PORTS)
         return fail(g, ERR_ARG, "too many inputs");
-    int n = add_node(g, NN_INPUT, NULL, 0, (struct nn_shape){c, h, w});
+    int n = add_node(g, NV_INPUT, NULL, 0, (struct nn_shape){c, h, w});
     if (n >= 0)
         g->input[g->n_input++] = n;
     return n;
 }
 
-int nn_conv(struct nn_graph *g, int x, struct tensor *weights,
+int nv_conv(struct nv_graph *g, int x, struct tensor *weights,
             struct tensor *bias, int64_t stride, int64_t pad)
 {
-    struct nn_shape s = nn_graph_shape(g, x);
+    struct nn_shape s = nv_graph_shape(g, x);
     if (!weights || weights->dtype != DT_F32 || weights->ndim != 4)
         return fail(g, ERR_ARG, "convolution weights must be f32[O,I,h,w]");
     const int64_t *k = weights->shape;
@@ -112,12 +112,12 @@ int nn_conv(struct nn_graph *g, int x, struct tensor *weights,
     if (bias &&
         (bias->dtype != DT_F32 || bias->ndim != 1 || bias->shape[0] != k[0]))
         return fail(g, ERR_ARG, "convolution bias must be f32[O]");
-    if (stride < 1 || pad < 0 || pad >= NN_MAX_SIDE || k[2] < 1 || k[3] < 1 ||
+    if (stride < 1 || pad < 0 || pad >= NV_MAX_SIDE || k[2] < 1 || k[3] < 1 ||
         s.h + 2 * pad < k[2] || s.w + 2 * pad < k[3])
         return fail(g, ERR_ARG, "impossible convolution geometry");
     struct nn_shape o = {k[0], (s.h + 2 * pad - k[2]) / stride + 1,
                          (s.w + 2 * pad - k[3]) / stride + 1};
-    int n = add_node(g, NN_CONV, &x, 1, o);
+    int n = add_node(g, NV_CONV, &x, 1, o);
     if (n >= 0) {
         g->node[n].weights = tensor_ref(weights);
         g->node[n].bias = bias ? tensor_ref(bias) : NULL;
@@ -132,18 +132,18 @@ static bool is_vector(const struct tensor *t, int64_t c)
     return t && t->dtype == DT_F32 && t->ndim == 1 && t->shape[0] == c;
 }
 
-int nn_batch_norm(struct nn_graph *g, int x, const struct tensor *gamma,
+int nv_batch_norm(struct nv_graph *g, int x, const struct tensor *gamma,
                   const struct tensor *beta, const struct tensor *mean,
                   const struct tensor *var, double eps)
 {
-    struct nn_shape s = nn_graph_shape(g, x);
+    struct nn_shape s = nv_graph_shape(g, x);
     if (!is_vector(gamma, s.c) || !is_vector(beta, s.c) ||
         !is_vector(mean, s.c) || !is_vector(var, s.c))
         return fail(g, ERR_ARG, "batch norm needs four f32[C]");
-    int n = add_node(g, NN_BATCH_NORM, &x, 1, s);
+    int n = add_node(g, NV_BATCH_NORM, &x, 1, s);
     if (n < 0)
         return n;
-    struct nn_node *d = &g->node[n];
+    struct nv_node *d = &g->node[n];
     d->scale = tensor_new(DT_F32, 1, &s.c, NULL);
     d->shift = tensor_new(DT_F32, 1, &s.c, NULL);
     if (!d->scale || !d->shift)
@@ -161,62 +161,62 @@ int nn_batch_norm(struct nn_graph *g, int x, const struct tensor *gamma,
     return n;
 }
 
-int nn_relu(struct nn_graph *g, int x)
+int nv_relu(struct nv_graph *g, int x)
 {
-    return add_node(g, NN_RELU, &x, 1, nn_graph_shape(g, x));
+    return add_node(g, NV_RELU, &x, 1, nv_graph_shape(g, x));
 }
 
-int nn_add(struct nn_graph *g, int a, int b)
+int nv_add(struct nv_graph *g, int a, int b)
 {
-    struct nn_shape s = nn_graph_shape(g, a), t = nn_graph_shape(g, b);
+    struct nn_shape s = nv_graph_shape(g, a), t = nv_graph_shape(g, b);
     if (s.c != t.c || s.h != t.h || s.w != t.w)
         return fail(g, ERR_ARG, "the sum of two different shapes");
     int x[2] = {a, b};
-    return add_node(g, NN_ADD, x, 2, s);
+    return add_node(g, NV_ADD, x, 2, s);
 }
 
-int nn_concat(struct nn_graph *g, const int *x, int n)
+int nv_concat(struct nv_graph *g, const int *x, int n)
 {
-    if (n < 1 || n > NN_MAX_INPUTS)
+    if (n < 1 || n > NV_MAX_INPUTS)
         return fail(g, ERR_ARG, "concat takes 1 to 4 inputs");
-    struct nn_shape s = nn_graph_shape(g, x[0]);
+    struct nn_shape s = nv_graph_shape(g, x[0]);
     for (int i = 1; i < n; i++) {
-        struct nn_shape t = nn_graph_shape(g, x[i]);
+        struct nn_shape t = nv_graph_shape(g, x[i]);
         if (t.h != s.h || t.w != s.w)
             return fail(g, ERR_ARG, "concat of different sizes");
         s.c += t.c;
     }
-    return add_node(g, NN_CONCAT, x, n, s);
+    return add_node(g, NV_CONCAT, x, n, s);
 }
 
-static int half(struct nn_graph *g, enum nn_kind kind, int x)
+static int half(struct nv_graph *g, enum nv_kind kind, int x)
 {
-    struct nn_shape s = nn_graph_shape(g, x);
+    struct nn_shape s = nv_graph_shape(g, x);
     return add_node(g, kind, &x, 1, (struct nn_shape){s.c, s.h / 2, s.w / 2});
 }
 
-int nn_avg_pool2(struct nn_graph *g, int x)
+int nv_avg_pool2(struct nv_graph *g, int x)
 {
-    return half(g, NN_AVG_POOL2, x);
+    return half(g, NV_AVG_POOL2, x);
 }
 
-int nn_max_pool2(struct nn_graph *g, int x)
+int nv_max_pool2(struct nv_graph *g, int x)
 {
-    return half(g, NN_MAX_POOL2, x);
+    return half(g, NV_MAX_POOL2, x);
 }
 
-int nn_upsample2(struct nn_graph *g, int x)
+int nv_upsample2(struct nv_graph *g, int x)
 {
-    struct nn_shape s = nn_graph_shape(g, x);
-    return add_node(g, NN_UPSAMPLE2, &x, 1,
+    struct nn_shape s = nv_graph_shape(g, x);
+    return add_node(g, NV_UPSAMPLE2, &x, 1,
                     (struct nn_shape){s.c, s.h * 2, s.w * 2});
 }
 
-void nn_output(struct nn_graph *g, int x)
+void nv_output(struct nv_graph *g, int x)
 {
     if (x < 0 || x >= g->n)
         fail(g, ERR_ARG, "an output that does not exist");
-    else if (g->n_output == NN_MAX_PORTS)
+    else if (g->n_output == NV_MAX_PORTS)
         fail(g, ERR_ARG, "too many outputs");
     else
         g->output[g->n_output++] = x;

@@ -1,15 +1,15 @@
 /* Running a planned network. */
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "lib/nn/plan.h"
+#include "lib/nn/old_plan.h"
 
-void nn_net_free(struct nn_net **n)
+void nv_net_free(struct nv_net **n)
 {
     if (!n || !*n)
         return;
-    struct nn_net *x = *n;
+    struct nv_net *x = *n;
     for (int i = 0; i < x->n_step; i++)
-        nn_conv_free(&x->step[i].conv);
+        nv_conv_free(&x->step[i].conv);
     for (int i = 0; i < x->n_vector; i++)
         mem_free(x->vector[i]);
     mem_free(x->vector);
@@ -21,18 +21,18 @@ void nn_net_free(struct nn_net **n)
     *n = NULL;
 }
 
-size_t nn_net_arena_bytes(const struct nn_net *n)
+size_t nv_net_arena_bytes(const struct nv_net *n)
 {
     return n->arena_bytes;
 }
 
-static float *memory_of(const struct nn_net *n, int buffer)
+static float *memory_of(const struct nv_net *n, int buffer)
 {
     void *p = n->arena + n->buffer[buffer].offset;
     return p;
 }
 
-static void run_map(const struct nn_net *n, const struct nn_step *s)
+static void run_map(const struct nv_net *n, const struct nv_step *s)
 {
     int any = s->dst >= 0 ? s->dst : s->out[0].buffer;
     struct nn_map m = {.batch = n->batch,
@@ -56,33 +56,33 @@ static void run_map(const struct nn_net *n, const struct nn_step *s)
 }
 
 /* Pictures of a batch between the caller's arrays and the arena. */
-static void run_pack(const struct nn_net *n, const struct nn_step *s,
+static void run_pack(const struct nv_net *n, const struct nv_step *s,
                      const float *const *in, float *const *out)
 {
-    const struct nn_buffer *b =
-        &n->buffer[s->kind == NN_STEP_PACK ? s->dst : s->src];
-    float *mine = memory_of(n, s->kind == NN_STEP_PACK ? s->dst : s->src);
+    const struct nv_buffer *b =
+        &n->buffer[s->kind == NV_STEP_PACK ? s->dst : s->src];
+    float *mine = memory_of(n, s->kind == NV_STEP_PACK ? s->dst : s->src);
     int64_t plain = b->shape.c * b->shape.h * b->shape.w;
     for (int64_t i = 0; i < n->batch; i++) {
         float *at = mine + (size_t)i * b->floats;
-        if (s->kind == NN_STEP_PACK)
+        if (s->kind == NV_STEP_PACK)
             nn_pack(in[s->port] + i * plain, b->shape, b->layout, at);
         else
             nn_unpack(at, b->shape, b->layout, out[s->port] + i * plain);
     }
 }
 
-enum err_code nn_run(struct nn_net *n, const float *const *in,
+enum err_code nv_run(struct nv_net *n, const float *const *in,
                      float *const *out, struct err *e)
 {
     for (int i = 0; i < n->n_step; i++) {
-        struct nn_step *s = &n->step[i];
+        struct nv_step *s = &n->step[i];
         enum err_code r = OK;
         int64_t start = clock_ns();
-        if (s->kind == NN_STEP_CONV)
-            r = nn_conv_run(s->conv, memory_of(n, s->src), memory_of(n, s->dst),
+        if (s->kind == NV_STEP_CONV)
+            r = nv_conv_run(s->conv, memory_of(n, s->src), memory_of(n, s->dst),
                             n->scratch, e);
-        else if (s->kind == NN_STEP_MAP)
+        else if (s->kind == NV_STEP_MAP)
             run_map(n, s);
         else
             run_pack(n, s, in, out);
@@ -94,29 +94,29 @@ enum err_code nn_run(struct nn_net *n, const float *const *in,
     return OK;
 }
 
-static const char *kind_word(const struct nn_step *s)
+static const char *kind_word(const struct nv_step *s)
 {
-    static const char *const words[] = {[NN_STEP_PACK] = "pack",
-                                        [NN_STEP_CONV] = "conv",
-                                        [NN_STEP_MAP] = "map",
-                                        [NN_STEP_UNPACK] = "unpack"};
+    static const char *const words[] = {[NV_STEP_PACK] = "pack",
+                                        [NV_STEP_CONV] = "conv",
+                                        [NV_STEP_MAP] = "map",
+                                        [NV_STEP_UNPACK] = "unpack"};
     return words[s->kind];
 }
 
-enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
+enum err_code nv_net_describe(const struct nv_net *n, struct buf *b,
                               struct err *e)
 {
-    int64_t total[NN_STEP_UNPACK + 1] = {0}, all = 0;
+    int64_t total[NV_STEP_UNPACK + 1] = {0}, all = 0;
     double gflop = 0;
     enum err_code r =
         buf_printf(b, e, "%-5s %-7s %-14s %-14s %9s %8s %s\n", "step", "what",
                    "from", "to", "us", "GFLOP/s", "kernel or outputs");
     for (int i = 0; i < n->n_step && !r; i++) {
-        const struct nn_step *s = &n->step[i];
+        const struct nv_step *s = &n->step[i];
         int64_t ns = s->runs ? s->ns / s->runs : 0;
-        int from = s->kind == NN_STEP_MAP ? s->piece[0].buffer : s->src;
+        int from = s->kind == NV_STEP_MAP ? s->piece[0].buffer : s->src;
         int to =
-            s->kind == NN_STEP_MAP && s->dst < 0 ? s->out[0].buffer : s->dst;
+            s->kind == NV_STEP_MAP && s->dst < 0 ? s->out[0].buffer : s->dst;
         char shape[2][32];
         for (int k = 0; k < 2; k++) {
             int x = k ? to : from;
@@ -137,12 +137,12 @@ enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
         r = buf_printf(b, e, "%-5d %-7s %-14s %-14s %9.1f %8.0f ", s->node,
                        kind_word(s), shape[0], shape[1], (double)ns * 1e-3,
                        ns ? s->gflop * 1e9 / (double)ns : 0.0);
-        if (!r && s->kind == NN_STEP_MAP)
+        if (!r && s->kind == NV_STEP_MAP)
             r = buf_printf(b, e, "%d pieces, %d norms%s\n", s->n_pieces,
                            s->n_outs, s->dst >= 0 ? ", sum" : "");
         else if (!r)
             r = buf_printf(b, e, "%s\n",
-                           s->conv ? nn_conv_kernel(s->conv) : "");
+                           s->conv ? nv_conv_kernel(s->conv) : "");
         total[s->kind] += ns;
         all += ns;
         gflop += s->gflop;
@@ -152,10 +152,10 @@ enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
                        "total %.2f ms: conv %.2f (%.2f GFLOP), map %.2f, "
                        "pack %.2f, unpack %.2f; arena %.1f MB, scratch %.1f "
                        "MB\n",
-                       (double)all * 1e-6, (double)total[NN_STEP_CONV] * 1e-6,
-                       gflop, (double)total[NN_STEP_MAP] * 1e-6,
-                       (double)total[NN_STEP_PACK] * 1e-6,
-                       (double)total[NN_STEP_UNPACK] * 1e-6,
+                       (double)all * 1e-6, (double)total[NV_STEP_CONV] * 1e-6,
+                       gflop, (double)total[NV_STEP_MAP] * 1e-6,
+                       (double)total[NV_STEP_PACK] * 1e-6,
+                       (double)total[NV_STEP_UNPACK] * 1e-6,
                        (double)n->arena_bytes * 1e-6,
                        (double)n->scratch_bytes * 1e-6);
     return r;

@@ -2,14 +2,14 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/nn/plan.h"
+#include "lib/nn/old_plan.h"
 
 /* What planning needs besides the net. */
 struct planner {
-    const struct nn_graph *g;
-    const struct nn_options *o;
-    struct nn_net *net;
-    struct nn_fusion *f;
+    const struct nv_graph *g;
+    const struct nv_options *o;
+    struct nv_net *net;
+    struct nv_fusion *f;
     int *buffer; /* of each node; -1 none yet */
     int *plain;  /* of each input node: its NN_PLAIN buffer, or -1 */
 };
@@ -22,7 +22,7 @@ static enum err_code no_memory(struct err *e)
 static int new_buffer(struct planner *p, struct nn_shape s,
                       enum nn_layout layout)
 {
-    struct nn_net *n = p->net;
+    struct nv_net *n = p->net;
     if (n->n_buffer == n->cap_buffer) {
         int cap = n->cap_buffer ? n->cap_buffer * 2 : 64;
         void *m = mem_resize(n->buffer, (size_t)cap, sizeof *n->buffer);
@@ -32,7 +32,7 @@ static int new_buffer(struct planner *p, struct nn_shape s,
         n->cap_buffer = cap;
     }
     n->buffer[n->n_buffer] =
-        (struct nn_buffer){.shape = s,
+        (struct nv_buffer){.shape = s,
                            .layout = layout,
                            .floats = (size_t)nn_layout_floats(s, layout),
                            .born = n->n_step,
@@ -42,10 +42,10 @@ static int new_buffer(struct planner *p, struct nn_shape s,
 }
 
 /* A new step at the end; the caller fills it before asking for another. */
-static struct nn_step *new_step(struct planner *p, enum nn_step_kind kind,
+static struct nv_step *new_step(struct planner *p, enum nv_step_kind kind,
                                 int node)
 {
-    struct nn_net *n = p->net;
+    struct nv_net *n = p->net;
     if (n->n_step == n->cap_step) {
         int cap = n->cap_step ? n->cap_step * 2 : 64;
         void *m = mem_resize(n->step, (size_t)cap, sizeof *n->step);
@@ -55,7 +55,7 @@ static struct nn_step *new_step(struct planner *p, enum nn_step_kind kind,
         n->cap_step = cap;
     }
     n->step[n->n_step] =
-        (struct nn_step){.kind = kind, .node = node, .src = -1, .dst = -1};
+        (struct nv_step){.kind = kind, .node = node, .src = -1, .dst = -1};
     return &n->step[n->n_step++];
 }
 
@@ -76,7 +76,7 @@ static int writes(struct planner *p, struct nn_shape s, enum nn_layout l)
 /* A copy of v, padded with zeros to the layout's lane, owned by the net. */
 static const float *keep_vector(struct planner *p, const struct tensor *v)
 {
-    struct nn_net *n = p->net;
+    struct nv_net *n = p->net;
     if (n->n_vector == n->cap_vector) {
         int cap = n->cap_vector ? n->cap_vector * 2 : 64;
         void *m = mem_resize(n->vector, (size_t)cap, sizeof *n->vector);
@@ -97,8 +97,8 @@ static const float *keep_vector(struct planner *p, const struct tensor *v)
 
 /* A batch norm after a convolution is a scale of its filters and a new bias;
  * the products are rounded once, from double. */
-static enum err_code fold_norm(const struct nn_node *c,
-                               const struct nn_node *bn, struct tensor **w,
+static enum err_code fold_norm(const struct nv_node *c,
+                               const struct nv_node *bn, struct tensor **w,
                                struct tensor **bias, struct err *e)
 {
     *w = tensor_copy(c->weights, e);
@@ -120,7 +120,7 @@ static enum err_code fold_norm(const struct nn_node *c,
 }
 
 /* Winograd's transforms cost more than they save on small pictures. */
-static bool winograd_pays(const struct nn_node *c)
+static bool winograd_pays(const struct nv_node *c)
 {
     const int64_t *k = c->weights->shape;
     return k[2] == 3 && k[3] == 3 && c->stride == 1 &&
@@ -129,9 +129,9 @@ static bool winograd_pays(const struct nn_node *c)
 
 static enum err_code conv_step(struct planner *p, int i, struct err *e)
 {
-    const struct nn_node *c = &p->g->node[i];
+    const struct nv_node *c = &p->g->node[i];
     const int64_t *k = c->weights->shape;
-    struct nn_step *s = new_step(p, NN_STEP_CONV, i);
+    struct nv_step *s = new_step(p, NV_STEP_CONV, i);
     if (!s)
         return no_memory(e);
     int in = c->in[0];
@@ -150,7 +150,7 @@ static enum err_code conv_step(struct planner *p, int i, struct err *e)
         tensor_free(&bias);
         r = fold_norm(c, &p->g->node[p->f[i].norm], &w, &bias, e);
     }
-    struct nn_conv_desc d = {.batch = p->net->batch,
+    struct nv_conv_desc d = {.batch = p->net->batch,
                              .in = p->g->node[in].shape,
                              .out = c->shape,
                              .kernel_h = k[2],
@@ -163,7 +163,7 @@ static enum err_code conv_step(struct planner *p, int i, struct err *e)
                              .winograd = p->net->layout == NN_BLOCK16 &&
                                          winograd_pays(c)};
     if (!r)
-        r = nn_conv_new(&d, tensor_f32(w), bias ? tensor_f32(bias) : NULL,
+        r = nv_conv_new(&d, tensor_f32(w), bias ? tensor_f32(bias) : NULL,
                         &s->conv, e);
     tensor_free(&w);
     tensor_free(&bias);
@@ -171,24 +171,24 @@ static enum err_code conv_step(struct planner *p, int i, struct err *e)
         return r;
     s->gflop = 2e-9 * (double)p->net->batch * (double)c->weights->count *
                (double)(c->shape.h * c->shape.w);
-    if (nn_conv_scratch(s->conv) > p->net->scratch_bytes)
-        p->net->scratch_bytes = nn_conv_scratch(s->conv);
+    if (nv_conv_scratch(s->conv) > p->net->scratch_bytes)
+        p->net->scratch_bytes = nv_conv_scratch(s->conv);
     return OK;
 }
 
 /* Add node x's value to channels first.. of the pass: as its parts if it has
  * been joined into its reader, else as its buffer. False: too many pieces. */
-static bool add_pieces(struct planner *p, struct nn_step *s, int x,
+static bool add_pieces(struct planner *p, struct nv_step *s, int x,
                        int64_t first, enum nn_piece_kind kind)
 {
-    const struct nn_node *n = &p->g->node[x];
-    if (p->f[x].fate == NN_INTO_SUM && kind == NN_PIECE_SAME) {
-        if (n->kind == NN_UPSAMPLE2)
+    const struct nv_node *n = &p->g->node[x];
+    if (p->f[x].fate == NV_INTO_SUM && kind == NN_PIECE_SAME) {
+        if (n->kind == NV_UPSAMPLE2)
             return add_pieces(p, s, n->in[0], first, NN_PIECE_UP2);
         for (int i = 0; i < n->n_in; i++) {
             if (!add_pieces(p, s, n->in[i], first, NN_PIECE_SAME))
                 return false;
-            if (n->kind == NN_CONCAT)
+            if (n->kind == NV_CONCAT)
                 first += p->g->node[n->in[i]].shape.c;
         }
         return true;
@@ -196,24 +196,24 @@ static bool add_pieces(struct planner *p, struct nn_step *s, int x,
     if (s->n_pieces == NN_MAP_PIECES)
         return false;
     int b = p->buffer[p->f[x].rep];
-    s->piece[s->n_pieces++] = (struct nn_step_piece){b, first, kind};
+    s->piece[s->n_pieces++] = (struct nv_step_piece){b, first, kind};
     reads(p, b);
     return true;
 }
 
 /* The batch norms that read node i (under its name or a folded one). */
-static enum err_code add_sides(struct planner *p, struct nn_step *s, int i,
+static enum err_code add_sides(struct planner *p, struct nv_step *s, int i,
                                int from, int *next, struct err *e)
 {
     int k;
     for (k = from; k < p->g->n; k++) {
-        const struct nn_node *n = &p->g->node[k];
-        if (n->kind != NN_BATCH_NORM || p->f[k].fate != NN_SIDE ||
+        const struct nv_node *n = &p->g->node[k];
+        if (n->kind != NV_BATCH_NORM || p->f[k].fate != NV_SIDE ||
             p->f[n->in[0]].rep != i)
             continue;
         if (s->n_outs == NN_MAP_OUTS)
             break;
-        struct nn_step_out *o = &s->out[s->n_outs++];
+        struct nv_step_out *o = &s->out[s->n_outs++];
         o->buffer = writes(p, n->shape, p->net->layout);
         o->scale = keep_vector(p, n->scale);
         o->shift = keep_vector(p, n->shift);
@@ -226,15 +226,15 @@ static enum err_code add_sides(struct planner *p, struct nn_step *s, int i,
     return OK;
 }
 
-/* Does anybody read node i other than through NN_SIDE batch norms? */
+/* Does anybody read node i other than through NV_SIDE batch norms? */
 static bool needs_raw(const struct planner *p, int i)
 {
     if (p->f[i].is_output)
         return true;
     for (int k = 0; k < p->g->n; k++) {
-        const struct nn_node *n = &p->g->node[k];
+        const struct nv_node *n = &p->g->node[k];
         for (int j = 0; j < n->n_in; j++) {
-            if (n->in[j] == i && p->f[k].fate != NN_SIDE)
+            if (n->in[j] == i && p->f[k].fate != NV_SIDE)
                 return true;
         }
     }
@@ -242,24 +242,24 @@ static bool needs_raw(const struct planner *p, int i)
 }
 
 /* The sum may take the place of a whole piece that nobody reads later. */
-static void try_in_place(struct planner *p, struct nn_step *s)
+static void try_in_place(struct planner *p, struct nv_step *s)
 {
-    struct nn_net *n = p->net;
+    struct nv_net *n = p->net;
     if (s->dst < 0 || s->n_pieces < 2)
         return;
-    struct nn_buffer *d = &n->buffer[s->dst];
+    struct nv_buffer *d = &n->buffer[s->dst];
     for (int i = 0; i < s->n_pieces; i++) {
-        const struct nn_step_piece *q = &s->piece[i];
+        const struct nv_step_piece *q = &s->piece[i];
         if (q->kind == NN_PIECE_SAME && q->first == 0 &&
             n->buffer[q->buffer].shape.c == d->shape.c)
             d->same_as = -2 - q->buffer; /* decided once lives are known */
     }
 }
 
-static void settle_in_place(struct nn_net *n)
+static void settle_in_place(struct nv_net *n)
 {
     for (int i = 0; i < n->n_buffer; i++) {
-        struct nn_buffer *d = &n->buffer[i];
+        struct nv_buffer *d = &n->buffer[i];
         if (d->same_as > -2)
             continue;
         int b = -2 - d->same_as;
@@ -272,29 +272,29 @@ static void settle_in_place(struct nn_net *n)
 /* A node that is not a convolution, with the batch norms that read it. */
 static enum err_code map_step(struct planner *p, int i, struct err *e)
 {
-    const struct nn_node *n = &p->g->node[i];
-    struct nn_step *s = new_step(p, NN_STEP_MAP, i);
+    const struct nv_node *n = &p->g->node[i];
+    struct nv_step *s = new_step(p, NV_STEP_MAP, i);
     if (!s)
         return no_memory(e);
     bool ok = true;
     int64_t first = 0;
-    static const enum nn_piece_kind kinds[] = {[NN_AVG_POOL2] = NN_PIECE_AVG2,
-                                               [NN_MAX_POOL2] = NN_PIECE_MAX2,
-                                               [NN_UPSAMPLE2] = NN_PIECE_UP2};
+    static const enum nn_piece_kind kinds[] = {[NV_AVG_POOL2] = NN_PIECE_AVG2,
+                                               [NV_MAX_POOL2] = NN_PIECE_MAX2,
+                                               [NV_UPSAMPLE2] = NN_PIECE_UP2};
     enum nn_piece_kind kind =
-        n->kind >= NN_AVG_POOL2 ? kinds[n->kind] : NN_PIECE_SAME;
+        n->kind >= NV_AVG_POOL2 ? kinds[n->kind] : NN_PIECE_SAME;
     for (int k = 0; k < n->n_in && ok; k++) {
         ok = add_pieces(p, s, n->in[k], first, kind);
-        if (n->kind == NN_CONCAT)
+        if (n->kind == NV_CONCAT)
             first += p->g->node[n->in[k]].shape.c;
     }
     if (!ok)
         return err_set(e, ERR_UNSUPPORTED,
                        "network: node %d sums too many pieces", i);
-    if (n->kind == NN_RELU || n->kind == NN_BATCH_NORM) {
-        struct nn_step_out *o = &s->out[s->n_outs++];
+    if (n->kind == NV_RELU || n->kind == NV_BATCH_NORM) {
+        struct nv_step_out *o = &s->out[s->n_outs++];
         o->buffer = p->buffer[i] = writes(p, n->shape, p->net->layout);
-        o->relu = n->kind == NN_RELU;
+        o->relu = n->kind == NV_RELU;
         if (n->scale) {
             o->scale = keep_vector(p, n->scale);
             o->shift = keep_vector(p, n->shift);
@@ -325,17 +325,17 @@ static enum err_code side_steps(struct planner *p, int i, struct err *e)
     while (next < p->g->n) {
         bool any = false;
         for (int k = next; k < p->g->n; k++) {
-            if (p->g->node[k].kind == NN_BATCH_NORM &&
-                p->f[k].fate == NN_SIDE && p->f[p->g->node[k].in[0]].rep == i)
+            if (p->g->node[k].kind == NV_BATCH_NORM &&
+                p->f[k].fate == NV_SIDE && p->f[p->g->node[k].in[0]].rep == i)
                 any = true;
         }
         if (!any)
             return OK;
-        struct nn_step *s = new_step(p, NN_STEP_MAP, i);
+        struct nv_step *s = new_step(p, NV_STEP_MAP, i);
         if (!s)
             return no_memory(e);
         s->piece[s->n_pieces++] =
-            (struct nn_step_piece){p->buffer[i], 0, NN_PIECE_SAME};
+            (struct nv_step_piece){p->buffer[i], 0, NN_PIECE_SAME};
         reads(p, p->buffer[i]);
         enum err_code r = add_sides(p, s, i, next, &next, e);
         if (r)
@@ -348,9 +348,9 @@ static enum err_code side_steps(struct planner *p, int i, struct err *e)
 static bool read_by(const struct planner *p, int i, bool conv)
 {
     for (int k = 0; k < p->g->n; k++) {
-        const struct nn_node *n = &p->g->node[k];
+        const struct nv_node *n = &p->g->node[k];
         for (int j = 0; j < n->n_in; j++) {
-            if (n->in[j] == i && (n->kind == NN_CONV) == conv)
+            if (n->in[j] == i && (n->kind == NV_CONV) == conv)
                 return true;
         }
     }
@@ -362,13 +362,13 @@ static bool read_by(const struct planner *p, int i, bool conv)
 static enum err_code input_step(struct planner *p, int i, int port,
                                 struct err *e)
 {
-    const struct nn_node *n = &p->g->node[i];
+    const struct nv_node *n = &p->g->node[i];
     bool few = p->net->layout == NN_BLOCK16 && n->shape.c < 16;
     for (int form = 0; form < 2; form++) {
         bool plain = form == 0;
         if (few ? !read_by(p, i, plain) : plain)
             continue;
-        struct nn_step *s = new_step(p, NN_STEP_PACK, i);
+        struct nv_step *s = new_step(p, NV_STEP_PACK, i);
         if (!s)
             return no_memory(e);
         s->port = port;
@@ -387,7 +387,7 @@ static enum err_code output_steps(struct planner *p, struct err *e)
 {
     for (int i = 0; i < p->g->n_output; i++) {
         int node = p->g->output[i];
-        struct nn_step *s = new_step(p, NN_STEP_UNPACK, node);
+        struct nv_step *s = new_step(p, NV_STEP_UNPACK, node);
         if (!s)
             return no_memory(e);
         s->port = i;
@@ -399,18 +399,18 @@ static enum err_code output_steps(struct planner *p, struct err *e)
 
 static enum err_code make_steps(struct planner *p, struct err *e)
 {
-    const struct nn_graph *g = p->g;
+    const struct nv_graph *g = p->g;
     int port = 0;
     for (int i = 0; i < g->n; i++) {
-        enum nn_kind kind = g->node[i].kind;
+        enum nv_kind kind = g->node[i].kind;
         enum err_code r = OK;
-        if (kind == NN_INPUT)
+        if (kind == NV_INPUT)
             r = input_step(p, i, port++, e);
-        else if (p->f[i].fate == NN_OWN)
-            r = kind == NN_CONV ? conv_step(p, i, e) : map_step(p, i, e);
+        else if (p->f[i].fate == NV_OWN)
+            r = kind == NV_CONV ? conv_step(p, i, e) : map_step(p, i, e);
         bool in_buffer =
-            kind == NN_INPUT || p->f[i].fate == NN_SIDE ||
-            (p->f[i].fate == NN_OWN && (kind == NN_CONV || kind == NN_RELU));
+            kind == NV_INPUT || p->f[i].fate == NV_SIDE ||
+            (p->f[i].fate == NV_OWN && (kind == NV_CONV || kind == NV_RELU));
         if (!r && in_buffer)
             r = side_steps(p, i, e);
         if (r)
@@ -420,14 +420,14 @@ static enum err_code make_steps(struct planner *p, struct err *e)
 }
 
 /* Blocked layouts need concat parts to start at whole blocks. */
-static enum nn_layout choose_layout(const struct nn_graph *g,
-                                    const struct nn_options *o)
+static enum nn_layout choose_layout(const struct nv_graph *g,
+                                    const struct nv_options *o)
 {
-    if (o->mode != NN_FAST || !nn_conv_has_winograd())
+    if (o->mode != NV_FAST || !nv_conv_has_winograd())
         return NN_LAST;
     for (int i = 0; i < g->n; i++) {
-        const struct nn_node *n = &g->node[i];
-        for (int k = 0; n->kind == NN_CONCAT && k + 1 < n->n_in; k++) {
+        const struct nv_node *n = &g->node[i];
+        for (int k = 0; n->kind == NV_CONCAT && k + 1 < n->n_in; k++) {
             if (g->node[n->in[k]].shape.c % 16)
                 return NN_LAST;
         }
@@ -446,12 +446,12 @@ static enum err_code plan_into(struct planner *p, struct err *e)
     for (size_t i = 0; i < n; i++)
         p->buffer[i] = p->plain[i] = -1;
     p->net->layout = choose_layout(p->g, p->o);
-    nn_fuse(p->g, p->o->unfused, p->f);
+    nv_fuse(p->g, p->o->unfused, p->f);
     enum err_code r = make_steps(p, e);
     if (r)
         return r;
     settle_in_place(p->net);
-    r = nn_place_buffers(p->net, e);
+    r = nv_place_buffers(p->net, e);
     if (r)
         return r;
     p->net->scratch =
@@ -459,16 +459,16 @@ static enum err_code plan_into(struct planner *p, struct err *e)
     return p->net->scratch ? OK : no_memory(e);
 }
 
-enum err_code nn_plan(const struct nn_graph *g, const struct nn_options *o,
-                      struct nn_net **out, struct err *e)
+enum err_code nv_plan(const struct nv_graph *g, const struct nv_options *o,
+                      struct nv_net **out, struct err *e)
 {
     *out = NULL;
-    enum err_code r = nn_graph_status(g, e);
+    enum err_code r = nv_graph_status(g, e);
     if (r)
         return r;
     if (!g->n_input || !g->n_output || o->batch < 0)
         return err_set(e, ERR_ARG, "a network needs an input and an output");
-    struct nn_net *net = mem_calloc(1, sizeof *net);
+    struct nv_net *net = mem_calloc(1, sizeof *net);
     if (!net)
         return no_memory(e);
     net->batch = o->batch ? o->batch : 1;
@@ -478,7 +478,7 @@ enum err_code nn_plan(const struct nn_graph *g, const struct nn_options *o,
     mem_free(p.buffer);
     mem_free(p.plain);
     if (r)
-        nn_net_free(&net);
+        nv_net_free(&net);
     *out = net;
     return r;
 }

@@ -1,0 +1,38 @@
+/* Inference plans: fused, laid out once, run many times. */
+#ifndef FACET_NN_NET_H
+#define FACET_NN_NET_H
+
+#include "lib/base/buf.h"
+#include "lib/nn/graph.h"
+
+struct nn_options {
+    enum nn_path path;
+    enum nn_mode mode;
+    bool bf16;     /* activations and weights in bf16 between input and output;
+                      ERR_UNSUPPORTED where the CPU has none */
+    int64_t batch; /* pictures per run; 0: 1 */
+    bool unfused;  /* every node by itself: the slow form, for tests */
+};
+
+struct nn_net; /* a planned graph; owns its weights, one arena, its kernels */
+
+/* Fuses batch norm and activations (into the convolution before where that is
+ * its only reader, else into the pass that makes their input), joins concat,
+ * add and upsampling into single passes, orders steps, lays buffers out by
+ * lifetime in one arena. Parameters are copied: g and its nn_params may be
+ * freed afterwards. */
+enum err_code nn_plan(const struct nn_graph *g, const struct nn_options *o,
+                      struct nn_net **out, struct err *e) MUST_USE;
+void nn_net_free(struct nn_net **n);
+/* in[i] f32[batch,C,H,W] of the i-th nn_input, out[i] of the i-th nn_output,
+ * all the caller's. One thread at a time. */
+enum err_code nn_run(struct nn_net *n, const float *const *in,
+                     float *const *out, struct err *e) MUST_USE;
+size_t nn_net_arena_bytes(const struct nn_net *n);
+/* All that the plan holds: arena, scratch, packed weights. */
+size_t nn_net_bytes(const struct nn_net *n);
+/* Append a table of the steps: what, shapes, kernel, GFLOP, mean time. */
+enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
+                              struct err *e) MUST_USE;
+
+#endif
