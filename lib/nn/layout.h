@@ -10,7 +10,7 @@
  * 1 is PyTorch's order, B = C channels-last, B = 16 the blocked form that
  * oneDNN's AVX-512 kernels take (C rounded up to 16; the padding channels are
  * always zero). So a loop over planes, pixels and the B floats of a pixel
- * serves all three. A vector (h = w = 1) is always NN_PLAIN. */
+ * serves all three. */
 enum nn_layout {
     NN_PLAIN, /* [C][H][W] */
     NN_LAST,  /* [H][W][C] */

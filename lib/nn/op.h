@@ -59,9 +59,12 @@ struct nn_exec {
 };
 
 enum {
-    NN_OP_PLAIN = 1, /* layouts that forward and backward take, inputs and */
-    NN_OP_LAST = 2,  /* output alike (vectors are always NN_PLAIN); the */
-    NN_OP_BLOCK = 4, /* planner converts what does not fit */
+    /* Layouts that forward and backward take, inputs and output alike; the
+     * planner converts what does not fit. A 1x1 picture may come in any of
+     * them (use nn_index and nn_view_stride, not c alone). */
+    NN_OP_PLAIN = 1,
+    NN_OP_LAST = 2,
+    NN_OP_BLOCK = 4,
     NN_OP_ANY = 7,
     NN_OP_BF16 = 8,       /* also takes bf16 views; else the planner converts */
     NN_OP_INPLACE = 16,   /* out may be the memory of in[0], din[0] of dout */
@@ -71,7 +74,8 @@ enum {
     NN_OP_SAVE_OUT = 256, /* backward reads out */
     /* backward reads out only where x->relu */
     NN_OP_SAVE_OUT_RELU = 512,
-    NN_OP_NO_GRAD = 1024 /* has no backward: gradients stop here */
+    NN_OP_NO_GRAD = 1024, /* has no backward: gradients stop here */
+    NN_OP_VECTOR = 2048   /* out is NN_PLAIN f32 whatever the inputs are */
 };
 
 struct nn_op {
