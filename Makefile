@@ -10,6 +10,9 @@ DESTDIR ?=
 PYTHON  ?= /usr/bin/python3
 # libgomp runs oneDNN's threads; our own loops in lib/nn use the same pool.
 OPENMP  ?= -fopenmp
+# DNNL=0 builds without oneDNN (in a B of its own): all networks then run on
+# OpenBLAS and our own loops.
+DNNL    ?= 1
 V       ?= 0
 # Warnings are errors in CI only (make WERROR=1).
 WERROR  ?= 0
@@ -25,12 +28,12 @@ WARN += -Werror
 endif
 OPT    ?= -O2 -g
 CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
-  -D_GNU_SOURCE $(OPENMP) -MMD -MP $(CFLAGS)
+  -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) -MMD -MP $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
   libjpeg
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
-  -lmsgpackc -ldnnl -lopenblas -lxxhash $(OPENMP) -lm -lpthread
+  -lmsgpackc $(if $(filter 0,$(DNNL)),,-ldnnl) -lopenblas -lxxhash $(OPENMP) -lm -lpthread
 
 LIB_SRC   := $(sort $(wildcard lib/*/*.c))
 CLI_SRC   := $(sort $(wildcard cli/*.c))
@@ -115,11 +118,11 @@ benches: all $(BENCHES)
 
 .PHONY: deps deps-test deps-check
 deps: ## install the Debian/Ubuntu packages that the build needs
-	$(Q)scripts/deps.sh build
+	$(Q)DNNL=$(DNNL) scripts/deps.sh build
 deps-test: ## install those that the tests and benchmarks need as well
-	$(Q)scripts/deps.sh test
+	$(Q)DNNL=$(DNNL) scripts/deps.sh test
 deps-check:
-	$(Q)scripts/deps.sh check
+	$(Q)DNNL=$(DNNL) scripts/deps.sh check
 
 .PHONY: check
 check: deps-test ## install what is missing, build, run the short tests

@@ -17,9 +17,12 @@ pc:libswscale:libswscale-dev
 pc:libpng:libpng-dev
 pc:libjpeg:libjpeg62-turbo-dev|libjpeg-turbo8-dev
 pc:yaml-0.1:libyaml-dev
-h:dnnl.h:libdnnl-dev
 h:cblas.h:libopenblas-dev
 h:xxhash.h:libxxhash-dev
+"
+# Without oneDNN (make DNNL=0) networks run on OpenBLAS alone.
+[ "${DNNL:-1}" = 0 ] || pkgs="$pkgs
+h:dnnl.h:libdnnl-dev
 "
 tools="
 c:gcc:gcc
