@@ -53,9 +53,10 @@ struct nn_exec {
      * gives the memory, 64-byte aligned. */
     size_t scratch_bytes, keep_bytes;
     void *scratch, *keep;
-    uint64_t seed;   /* of this run of this node: for random choices */
-    void *state;     /* made by prepare, given back by release */
-    char kernel[32]; /* for tables: what prepare chose */
+    uint64_t seed;      /* of this run of this node: for random choices */
+    void *state;        /* made by prepare, given back by release */
+    size_t state_bytes; /* that it holds (packed weights), for tables */
+    char kernel[32];    /* for tables: what prepare chose */
 };
 
 enum {
@@ -111,6 +112,9 @@ int nn_add_whole(struct nn_graph *g, const struct nn_op *op, const int *in,
 int nn_node_fail(struct nn_graph *g, const char *op, enum err_code code,
                  const char *text);
 #define nn_attr(n) ((const void *)(n)->attr)
+
+/* NN_PATH_AUTO becomes what it stands for here (path.c). */
+enum nn_path nn_path_settle(enum nn_path p);
 
 extern const struct nn_op nn_op_input; /* graph.c */
 extern const struct nn_op nn_op_relu;  /* op_relu.c; planners fuse it */
