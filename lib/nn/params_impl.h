@@ -2,6 +2,7 @@
 #ifndef FACET_NN_PARAMS_IMPL_H
 #define FACET_NN_PARAMS_IMPL_H
 
+#include "lib/nn/items.h"
 #include "lib/nn/params.h"
 
 #define NN_PARAM_NAME_MAX 255
@@ -29,5 +30,12 @@ bool nn_params_counter(const struct nn_param *p, const char *prefix, char *out,
 enum err_code nn_params_read_counter(const struct safetensors *w,
                                      const char *name, int64_t *updates,
                                      struct err *e) MUST_USE;
+/* Append every value, and the counters, under prefix + name. */
+enum err_code nn_params_put(const struct nn_params *ps, const char *prefix,
+                            struct nn_items *l, struct err *e) MUST_USE;
+/* Has `to` every parameter of `from`, of the same shape? ERR_ARG names it. */
+enum err_code nn_params_match(const struct nn_params *to,
+                              const struct nn_params *from,
+                              struct err *e) MUST_USE;
 
 #endif
