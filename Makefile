@@ -52,6 +52,8 @@ BENCHES   := $(patsubst bench/%.c,$B/bench/%,$(BENCH_SRC))
 LIB       := $B/libfacet.a
 
 obj = $(patsubst %.c,$B/obj/%.o,$(1))
+# Square roots as instructions, so that loops with them become SIMD.
+CFLAGS_lib_nn_optim_step := -fno-math-errno
 Q := $(if $(filter 1,$V),,@)
 say = $(if $(filter 1,$V),,@printf '  %-5s %s\n' $(1) $(2))
 

@@ -20,14 +20,25 @@ struct nn_optim_options {
 
 struct nn_optim;
 
-/* For all trained parameters of ps, which must outlive it. */
+/* For all trained parameters that ps has now; ps must outlive it. Those that
+ * have no gradient when a step is made (frozen) are left alone. With both
+ * kinds of clipping the norm comes first. ERR_ARG names an option out of
+ * range. To mean a beta of 0, give a tiny one (1e-30).
+ *
+ * Arithmetic and order of operations are those of torch.optim 1.13's
+ * single-tensor forms in f32; the average is torch.optim.swa_utils'
+ * AveragedModel with avg_fn ema * average + (1 - ema) * weight: the weights
+ * themselves after the first step. Tested by tests/test_optim.c against
+ * PyTorch. */
 enum err_code nn_optim_new(struct nn_params *ps,
                            const struct nn_optim_options *o,
                            struct nn_optim **out, struct err *e) MUST_USE;
 void nn_optim_free(struct nn_optim **o);
 /* One step with the current learning rate; raises versions. A gradient that
  * is not finite: ERR_DATA, names the parameter, nothing is changed. *norm (may
- * be NULL) is the gradient's norm before clipping. Gradients stay. */
+ * be NULL) is the gradient's norm before clipping. Gradients stay as they are,
+ * also not clipped. ERR_STATE: no gradient at all, or a parameter came to ps
+ * after nn_optim_new. The same numbers for any number of threads. */
 enum err_code nn_optim_step(struct nn_optim *o, double *norm,
                             struct err *e) MUST_USE;
 double nn_optim_lr(const struct nn_optim *o);
