@@ -84,6 +84,7 @@ int nn_crop(struct nn_graph *g, int x, int64_t top, int64_t left, int64_t h,
             int64_t w);
 int nn_flatten(struct nn_graph *g, int x); /* [C*H*W,1,1], PyTorch's order */
 int nn_reshape(struct nn_graph *g, int x, int64_t c, int64_t h, int64_t w);
+int nn_detach(struct nn_graph *g, int x); /* no gradient goes through */
 int nn_dropout(struct nn_graph *g, int x, double p); /* inverted, seeded */
 int nn_detach(struct nn_graph *g, int x); /* x; no gradient goes back */
 
