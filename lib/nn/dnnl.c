@@ -173,9 +173,23 @@ enum err_code nn_dnnl_make(struct nn_dnnl_prim *p, const void *desc,
     return nn_dnnl_status(s, what, e);
 }
 
+static dnnl_status_t append_sum(dnnl_primitive_attr_t attr)
+{
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t s = dnnl_post_ops_create(&ops);
+    if (!s)
+        s = dnnl_post_ops_append_sum(ops, 1.0F);
+    if (!s)
+        s = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (ops)
+        (void)dnnl_post_ops_destroy(ops);
+    return s;
+}
+
 enum err_code nn_dnnl_make_reorder(struct nn_dnnl_prim *p,
                                    const dnnl_memory_desc_t *from,
-                                   const dnnl_memory_desc_t *to, struct err *e)
+                                   const dnnl_memory_desc_t *to, bool add,
+                                   struct err *e)
 {
     static const int args[] = {DNNL_ARG_FROM, DNNL_ARG_TO};
     *p = (struct nn_dnnl_prim){0};
@@ -184,8 +198,10 @@ enum err_code nn_dnnl_make_reorder(struct nn_dnnl_prim *p,
     dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
     if (!attr)
         return ERR_NOMEM;
-    dnnl_status_t s = dnnl_reorder_primitive_desc_create(&p->pd, from, engine,
-                                                         to, engine, attr);
+    dnnl_status_t s = add ? append_sum(attr) : dnnl_success;
+    if (!s)
+        s = dnnl_reorder_primitive_desc_create(&p->pd, from, engine, to, engine,
+                                               attr);
     (void)dnnl_primitive_attr_destroy(attr);
     if (!s)
         s = dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str, 0,

@@ -58,10 +58,11 @@ enum err_code nn_dnnl_make(struct nn_dnnl_prim *p, const void *desc,
                            const_dnnl_primitive_attr_t attr,
                            const_dnnl_primitive_desc_t hint, const int *args,
                            int n, const char *what, struct err *e) MUST_USE;
-/* A copy between formats and types: DNNL_ARG_FROM to DNNL_ARG_TO. */
+/* A copy between formats and types: DNNL_ARG_FROM to DNNL_ARG_TO; add: to
+ * what is there. */
 enum err_code nn_dnnl_make_reorder(struct nn_dnnl_prim *p,
                                    const dnnl_memory_desc_t *from,
-                                   const dnnl_memory_desc_t *to,
+                                   const dnnl_memory_desc_t *to, bool add,
                                    struct err *e) MUST_USE;
 void nn_dnnl_free(struct nn_dnnl_prim *p); /* leaves it empty; NULL is fine */
 /* What p has for an argument (a workspace, packed weights): never NULL, of
