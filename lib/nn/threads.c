@@ -2,14 +2,33 @@
 #include "lib/nn/threads.h"
 
 #include <omp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+/* An AMD CPU with AVX-512, where OpenBLAS before 0.3.22 takes Haswell's
+ * kernels. */
+static bool needs_coretype(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
 void nn_threads_start(char **argv)
 {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
-        return;
-    if (setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
+    bool anew = false;
+    if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"))
+        anew = setenv("GOMP_SPINCOUNT", "1000", 1) == 0;
+    if (!getenv("OPENBLAS_CORETYPE") && needs_coretype() &&
+        setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) == 0)
+        anew = true;
+    if (anew)
         execv("/proc/self/exe", argv);
     /* Not possible: run as we are, only slower beside others. */
 }
