@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "lib/models/parts.h"
+
 #define DEPTH 4 /* of an hourglass */
 
 static int norm_relu(const struct nn_scope *s, int x, const char *name)
@@ -117,17 +119,12 @@ int fan_net(const struct nn_scope *s, int x, const struct fan_net_spec *spec,
     p.trunk = p.trunk ? p.trunk : 128;
     p.points = p.points ? p.points : 68;
     struct nn_shape in = nn_graph_shape(s->g, x);
-    struct err e = {0};
     if (!in_range(&p))
-        err_set(&e, ERR_ARG, "FAN: %d stacks of %d features, %d points",
-                p.stacks, p.features, p.points);
-    else if (in.h % 64 || in.w % 64)
-        err_set(&e, ERR_ARG, "FAN: %lld x %lld is no multiple of 64",
-                (long long)in.h, (long long)in.w);
-    if (e.code) {
-        nn_graph_fail(s->g, &e);
-        return -1;
-    }
+        return part_fail(s->g, "FAN: %d stacks of %d features, %d points",
+                         p.stacks, p.features, p.points);
+    if (in.h % 64 || in.w % 64)
+        return part_fail(s->g, "FAN: %lld x %lld is no multiple of 64",
+                         (long long)in.h, (long long)in.w);
     x = stem(s, x, &p);
     for (int k = 0; k < p.stacks; k++) {
         int m = -1;
@@ -138,34 +135,16 @@ int fan_net(const struct nn_scope *s, int x, const struct fan_net_spec *spec,
     return x;
 }
 
-/* Output channels of a convolution's weight; 0 if it is not there. */
-static int width_of(const struct safetensors *w, const char *prefix,
-                    const char *name)
-{
-    char full[128];
-    struct safetensors_entry t;
-    snprintf(full, sizeof full, "%s%s.weight", prefix, name);
-    if (!safetensors_find(w, full, &t) || t.ndim != 4 || t.shape[0] < 1 ||
-        t.shape[0] > FAN_NET_MAX_FEATURES)
-        return 0;
-    return (int)t.shape[0];
-}
-
 enum err_code fan_net_read(const struct safetensors *w, const char *prefix,
                            struct fan_net_spec *spec, struct err *e)
 {
     struct fan_net_spec p = {
-        .features = width_of(w, prefix, "conv_last0"),
-        .stem = width_of(w, prefix, "conv1"),
-        .trunk = width_of(w, prefix, "conv2.conv1") * 2,
-        .points = width_of(w, prefix, "l0"),
+        .features = part_dim(w, prefix, "conv_last0.weight", 4, 0),
+        .stem = part_dim(w, prefix, "conv1.weight", 4, 0),
+        .trunk = part_dim(w, prefix, "conv2.conv1.weight", 4, 0) * 2,
+        .points = part_dim(w, prefix, "l0.weight", 4, 0),
+        .stacks = part_count(w, prefix, "l", ".weight", 0, FAN_NET_MAX_STACKS),
     };
-    for (p.stacks = 1; p.stacks < FAN_NET_MAX_STACKS; p.stacks++) {
-        char name[16];
-        snprintf(name, sizeof name, "l%d", p.stacks);
-        if (!width_of(w, prefix, name))
-            break;
-    }
     if (!p.features)
         return err_set(e, ERR_DATA,
                        "'%s' holds no FAN: %sconv_last0.weight is missing",

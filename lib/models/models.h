@@ -6,8 +6,8 @@
 #include "lib/nn/safetensors.h"
 
 struct model {
-    const char *name; /* "global-generator" */
-    const char *help; /* one line, with the source */
+    const char *name;      /* "global-generator" */
+    const char *help;      /* one line, with the source */
     struct nn_shape input; /* as it is usually run: [3,256,256] */
     /* Do these weights (names under prefix, may be "") look like this network?
      * Only shapes and names are read. */
@@ -24,8 +24,9 @@ struct model {
 size_t model_count(void);
 const struct model *model_at(size_t i);
 const struct model *model_find(const char *name); /* NULL if none */
-/* The network that a file holds, under "" or a common prefix ("module.",
- * "generator."), which is written to prefix[n]. NULL if none. */
+/* The network that a file holds, under "" or a prefix that ends in a dot
+ * ("module.", "generator."), which is written to prefix[n]; of several the
+ * first of the list above. NULL if none. Test: tests/test_models.c. */
 const struct model *model_recognise(const struct safetensors *w, char *prefix,
                                     size_t n);
 
