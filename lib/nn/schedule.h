@@ -37,9 +37,13 @@ struct nn_schedule {
 /* ERR_ARG with the reason if a value makes no sense. */
 enum err_code nn_schedule_check(const struct nn_schedule *s,
                                 struct err *e) MUST_USE;
-/* The rate at `unit` (from 0). */
+/* The rate at `unit` (from 0; fractions are fine), PyTorch's closed forms:
+ * LinearLR (from 1/warmup) until `warmup`, and from there, counted anew,
+ * StepLR, CosineAnnealingLR (held at lr_min after `total`, where PyTorch's
+ * turns back up), or what nn_schedule_report has made of lr. */
 double nn_schedule_lr(const struct nn_schedule *s, double unit);
-/* Plateau: tell a validation value; true if the rate fell. */
+/* Plateau: tell a validation value; true if the rate fell. ReduceLROnPlateau
+ * with threshold_mode rel and eps 1e-8. Other kinds: does nothing, false. */
 bool nn_schedule_report(struct nn_schedule *s, double metric);
 
 #endif
