@@ -86,7 +86,6 @@ int nn_flatten(struct nn_graph *g, int x); /* [C*H*W,1,1], PyTorch's order */
 int nn_reshape(struct nn_graph *g, int x, int64_t c, int64_t h, int64_t w);
 int nn_detach(struct nn_graph *g, int x); /* no gradient goes through */
 int nn_dropout(struct nn_graph *g, int x, double p); /* inverted, seeded */
-int nn_detach(struct nn_graph *g, int x); /* x; no gradient goes back */
 
 /* Losses: one number, the mean over the batch and all elements. Targets are
  * nodes (usually inputs) of the same shape and get no gradient, but for the
