@@ -88,9 +88,11 @@ $B/stages/$(1): $(call obj,$(sort $(wildcard stages/$(1)/*.c))) $(LIB)
 endef
 $(foreach d,$(notdir $(STAGE_DIR)),$(eval $(call stage_dir_rule,$(d))))
 
-# Test programs are linked with whatever tests/*.c helpers they name in
-# tests/support.
-SUPPORT := $(call obj,$(sort $(wildcard tests/support/*.c)))
+# Test programs are linked with what they use of tests/support.
+SUPPORT := $B/libsupport.a
+$(SUPPORT): $(call obj,$(sort $(wildcard tests/support/*.c)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $B/tests/%: $B/obj/tests/%.o $(SUPPORT) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)

@@ -28,6 +28,7 @@ struct nn_check_case {
                         1e-3) */
     double bf16_tol; /* 0: 3e-2; < 0: do not try bf16 */
     bool no_differences; /* not smooth at the golden's point, or random */
+    bool no_inference;   /* means something else there: batch statistics */
 };
 
 /* Runs the case on both paths, exact and fast, fused and unfused, in training
