@@ -478,6 +478,24 @@ const char *safetensors_meta(const struct safetensors *s, const char *key)
     return NULL;
 }
 
+bool safetensors_meta_at(const struct safetensors *s, size_t i,
+                         const char **key, const char **value)
+{
+    if (i >= s->n_meta)
+        return false;
+    *key = s->meta[i].key;
+    *value = s->meta[i].value;
+    return true;
+}
+
+const void *safetensors_bytes(const struct safetensors *s, const char *name,
+                              size_t *n)
+{
+    const struct entry *t = find(s, name);
+    *n = t ? t->end - t->begin : 0;
+    return t ? s->data + t->begin : NULL;
+}
+
 enum err_code safetensors_tensor(const struct safetensors *s, const char *name,
                                  struct tensor **out, struct err *e)
 {

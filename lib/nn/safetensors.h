@@ -45,6 +45,14 @@ struct safetensors_entry safetensors_at(const struct safetensors *s, size_t i);
 bool safetensors_find(const struct safetensors *s, const char *name,
                       struct safetensors_entry *out);
 const char *safetensors_meta(const struct safetensors *s, const char *key);
+/* The i-th pair of the metadata in the order of the file; false after the
+ * last. The texts live as long as s. */
+bool safetensors_meta_at(const struct safetensors *s, size_t i,
+                         const char **key, const char **value);
+/* The bytes of a tensor as they stand in the file (not aligned), *n of them;
+ * NULL if there is none of this name. They live as long as s. */
+const void *safetensors_bytes(const struct safetensors *s, const char *name,
+                              size_t *n);
 
 /* A copy in its stored type. ERR_NOTFOUND, ERR_UNSUPPORTED (type). */
 enum err_code safetensors_tensor(const struct safetensors *s, const char *name,
