@@ -2,16 +2,12 @@
 #include "lib/nn/clones.h"
 
 #include "lib/nn/elementwise.h"
-#include "lib/nn/ops.h"
-
-struct leaky {
-    float slope;
-};
+#include "lib/nn/op_known.h"
 
 CLONES
 static void value(const float *a, float *d, int64_t n, const void *arg)
 {
-    float k = ((const struct leaky *)arg)->slope;
+    float k = (float)((const struct nn_leaky_relu_attr *)arg)->slope;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         d[i] = a[i] > 0 ? a[i] : a[i] * k;
@@ -21,7 +17,7 @@ CLONES
 static void slope(const float *y, const float *g, float *d, int64_t n,
                   const void *arg)
 {
-    float k = ((const struct leaky *)arg)->slope;
+    float k = (float)((const struct nn_leaky_relu_attr *)arg)->slope;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         d[i] = y[i] > 0 ? g[i] : g[i] * k;
@@ -52,7 +48,7 @@ static const struct nn_op op_leaky_relu = {.name = "leaky_relu",
 
 int nn_leaky_relu(struct nn_graph *g, int x, double k)
 {
-    struct leaky a = {(float)k};
+    struct nn_leaky_relu_attr a = {k};
     /* The result's sign must tell that of x, which is not kept. */
     if (!(k >= 0 && k <= 1e6))
         return nn_node_fail(g, "leaky_relu", ERR_ARG,
