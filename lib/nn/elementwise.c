@@ -189,6 +189,21 @@ size_t nn_sum_scratch(const struct nn_view *a, int n_sums)
            (size_t)n_sums;
 }
 
+CLONES
+void nn_sum_products(const float *a, const float *b, const float *const *k,
+                     float *const *acc, int64_t width, int64_t n,
+                     const void *arg)
+{
+    (void)k;
+    (void)arg;
+    float *restrict sum = acc[0];
+    for (int64_t i = 0; i < n; i += width) {
+        int64_t m = n - i < width ? n - i : width;
+        for (int64_t j = 0; j < m; j++)
+            sum[j] += a[i + j] * b[i + j];
+    }
+}
+
 /* Add acc to the part's doubles and clear it. */
 static void flush(float *acc, int64_t width, double *to, int64_t period)
 {

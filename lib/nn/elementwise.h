@@ -11,8 +11,9 @@
 #include "lib/nn/op.h"
 #include "lib/nn/rows.h"
 
-#define NN_PARALLEL 16384 /* elements below which a second thread costs more   \
-                           */
+#define NN_PARALLEL                                                            \
+    16384 /* elements below which a second thread costs more                   \
+           */
 
 /* Loops that the functions below call with n <= NN_ROW: d[i] from a[i], b[i].
  * d may be a or b (so write them with `#pragma omp simd`, without restrict). */
@@ -79,6 +80,8 @@ struct nn_sum_spec {
     int64_t k_stride;
     bool each_picture;
 };
+/* A loop for it: acc[0] += a b. */
+nn_fn_sum nn_sum_products;
 /* Doubles of scratch that it needs; sum is apart. */
 size_t nn_sum_scratch(const struct nn_view *a, int n_sums);
 void nn_sum_channels(const struct nn_sum_spec *s, double *scratch, double *sum);
