@@ -1,0 +1,235 @@
+/* Batch, instance, group and L2 norm against PyTorch
+ * (tests/py/goldens_norm.py), on every path and in every layout; what they
+ * refuse; the counters of running statistics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lib/base/mem.h"
+#include "tests/support/nn_check.h"
+
+#define GOLDEN "tests/golden/nn-norm.safetensors"
+
+struct norm {
+    enum { BATCH, INSTANCE, GROUP, L2 } kind;
+    bool plain, eval, relu, on_root;
+    int64_t groups;
+    double momentum;
+};
+
+static struct nn_param *param(struct nn_params *ps, const char *name, int64_t c,
+                              bool buffer)
+{
+    struct nn_param *p = NULL;
+    struct err e = {0};
+    if (nn_params_get(ps, name, 1, &c, buffer,
+                      (struct nn_init_spec){.kind = NN_INIT_ONE}, &p, &e))
+        fail_msg("%s", e.text);
+    return p;
+}
+
+static int build(struct nn_graph *g, struct nn_params *ps, const int *in,
+                 const void *arg)
+{
+    const struct norm *n = arg;
+    int64_t c = nn_graph_shape(g, in[0]).c;
+    struct nn_param *w = NULL, *b = NULL;
+    int y;
+    if (!n->plain)
+        w = param(ps, "weight", c, false);
+    if (n->kind == L2)
+        return nn_l2_norm(g, in[0], w, 1e-3, n->on_root);
+    if (!n->plain)
+        b = param(ps, "bias", c, false);
+    nn_graph_eval(g, n->eval);
+    if (n->kind == BATCH)
+        y = nn_batch_norm(g, in[0], w, b, param(ps, "running_mean", c, true),
+                          param(ps, "running_var", c, true), 1e-5,
+                          n->momentum > 0 ? n->momentum : 0.1);
+    else if (n->kind == INSTANCE)
+        y = nn_instance_norm(g, in[0], w, b, 1e-5);
+    else
+        y = nn_group_norm(g, in[0], n->groups, w, b, 1e-5);
+    nn_graph_eval(g, false);
+    return n->relu ? nn_relu(g, y) : y;
+}
+
+static const struct {
+    const char *name;
+    int64_t batch;
+    struct nn_shape in;
+    int64_t groups;
+} size[] = {{"c3", 2, {3, 5, 7}, 1},
+            {"c16", 3, {16, 2, 3}, 4},
+            {"c20", 2, {20, 3, 5}, 5},
+            {"c33", 2, {33, 2, 4}, 3}};
+
+/* Every size of one kind. A few numbers a channel make bf16's rounding of the
+ * gradients larger than usual; means far from zero cost it more digits still,
+ * so those cases are for f32 alone. */
+static void sizes(const char *name, struct norm n, bool half, bool inference)
+{
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s.%s", name, size[i].name);
+        n.groups = size[i].groups;
+        struct nn_check_case c = {.name = text,
+                                  .n_in = 1,
+                                  .in = {size[i].in},
+                                  .batch = size[i].batch,
+                                  .build = build,
+                                  .arg = &n,
+                                  .bf16_tol = half ? 5e-2 : -1,
+                                  .no_inference = !inference};
+        nn_check(GOLDEN, &c);
+    }
+}
+
+static void test_batch(void **state)
+{
+    (void)state;
+    sizes("batch", (struct norm){.kind = BATCH}, false, false);
+    sizes("batch_plain",
+          (struct norm){.kind = BATCH, .plain = true, .momentum = 0.3}, false,
+          false);
+    sizes("batch_relu", (struct norm){.kind = BATCH, .relu = true}, true,
+          false);
+}
+
+static void test_batch_eval(void **state)
+{
+    (void)state;
+    sizes("batch_eval", (struct norm){.kind = BATCH, .eval = true}, true, true);
+    sizes("batch_eval_relu",
+          (struct norm){.kind = BATCH, .eval = true, .relu = true}, true, true);
+}
+
+static void test_batch_vector(void **state)
+{
+    (void)state;
+    struct norm n = {.kind = BATCH};
+    struct nn_check_case c = {.name = "batch.vector",
+                              .n_in = 1,
+                              .in = {{20, 1, 1}},
+                              .batch = 6,
+                              .build = build,
+                              .arg = &n,
+                              .no_inference = true};
+    nn_check(GOLDEN, &c);
+}
+
+static void test_instance(void **state)
+{
+    (void)state;
+    sizes("instance", (struct norm){.kind = INSTANCE}, false, true);
+    sizes("instance_plain", (struct norm){.kind = INSTANCE, .plain = true},
+          false, true);
+}
+
+static void test_group(void **state)
+{
+    (void)state;
+    sizes("group", (struct norm){.kind = GROUP}, true, true);
+    sizes("group_relu", (struct norm){.kind = GROUP, .relu = true}, true, true);
+}
+
+static void test_l2(void **state)
+{
+    (void)state;
+    sizes("l2", (struct norm){.kind = L2}, true, true);
+    sizes("l2_root", (struct norm){.kind = L2, .on_root = true}, true, true);
+}
+
+/* The text of what building or planning refuses. */
+static void refuses(const struct norm *n, int64_t c, int64_t h, int64_t w,
+                    const char *text)
+{
+    struct err e = {0};
+    struct nn_graph *g = nn_graph_new(&e);
+    struct nn_params *ps = nn_params_new(1, &e);
+    struct nn_train *t = NULL;
+    assert_non_null(g);
+    assert_non_null(ps);
+    int x = nn_input(g, c, h, w);
+    nn_output(g, build(g, ps, &x, n));
+    assert_int_equal(nn_train_new(g, &(struct nn_train_options){0}, &t, &e),
+                     ERR_ARG);
+    if (!strstr(e.text, text))
+        fail_msg("'%s' does not say '%s'", e.text, text);
+    nn_graph_free(&g);
+    nn_params_free(&ps);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    refuses(&(struct norm){.kind = GROUP, .groups = 3}, 4, 2, 2,
+            "do not divide");
+    refuses(&(struct norm){.kind = GROUP, .groups = 0}, 4, 2, 2,
+            "do not divide");
+    refuses(&(struct norm){.kind = BATCH}, 4, 1, 1, "more than one number");
+    refuses(&(struct norm){.kind = BATCH, .momentum = 2}, 4, 2, 2, "momentum");
+    refuses(&(struct norm){.kind = L2, .plain = true}, 4, 2, 2, "scale");
+    struct err e = {0};
+    struct nn_graph *g = nn_graph_new(&e);
+    struct nn_params *ps = nn_params_new(1, &e);
+    assert_non_null(g);
+    assert_non_null(ps);
+    struct nn_param *p = param(ps, "weight", 5, false);
+    int x = nn_input(g, 4, 2, 2);
+    assert_int_equal(nn_instance_norm(g, x, p, NULL, 1e-5), -1);
+    assert_int_equal(nn_graph_status(g, &e), ERR_ARG);
+    assert_non_null(strstr(e.text, "both or neither"));
+    nn_graph_free(&g);
+    g = nn_graph_new(&e);
+    assert_non_null(g);
+    x = nn_input(g, 4, 2, 2);
+    assert_int_equal(nn_instance_norm(g, x, p, p, 1e-5), -1);
+    assert_int_equal(nn_graph_status(g, &e), ERR_ARG);
+    assert_non_null(strstr(e.text, "one number a channel"));
+    nn_graph_free(&g);
+    nn_params_free(&ps);
+}
+
+/* Each training pass counts, and tells plans that the statistics changed;
+ * an eval pass does not. */
+static void test_counters(void **state)
+{
+    (void)state;
+    for (int eval = 0; eval < 2; eval++) {
+        struct err e = {0};
+        struct norm n = {.kind = BATCH, .eval = eval};
+        struct nn_graph *g = nn_graph_new(&e);
+        struct nn_params *ps = nn_params_new(1, &e);
+        struct nn_train *t = NULL;
+        float in[2 * 4 * 4] = {1, 2, 3};
+        const float *x0 = in;
+        assert_non_null(g);
+        assert_non_null(ps);
+        int x = nn_input(g, 4, 2, 2);
+        nn_output(g, build(g, ps, &x, &n));
+        struct nn_train_options o = {.batch = 2};
+        assert_int_equal(nn_train_new(g, &o, &t, &e), OK);
+        const struct nn_param *m = nn_params_find(ps, "running_mean");
+        uint64_t version = m->version;
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(nn_train_forward(t, &x0, &e), OK);
+        assert_int_equal(m->updates, eval ? 0 : 3);
+        assert_int_equal(m->version - version, eval ? 0 : 3);
+        nn_train_free(&t);
+        nn_graph_free(&g);
+        nn_params_free(&ps);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_batch),        cmocka_unit_test(test_batch_eval),
+        cmocka_unit_test(test_batch_vector), cmocka_unit_test(test_instance),
+        cmocka_unit_test(test_group),        cmocka_unit_test(test_l2),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_counters)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
