@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lib/base/mem.h"
+#include "lib/nn/threads.h"
 #include "tests/support/nn_check.h"
 
 #define GOLDEN "tests/golden/nn-norm.safetensors"
@@ -224,8 +224,10 @@ static void test_counters(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch),        cmocka_unit_test(test_batch_eval),
         cmocka_unit_test(test_batch_vector), cmocka_unit_test(test_instance),

@@ -237,17 +237,22 @@ static void run(const struct nnc_data *d, const struct nnc_variant *v)
     nnc_result_free(&r);
 }
 
+static void run_alone(const struct nnc_data *d, enum nn_path path, bool half)
+{
+    for (int i = 0; i < 6; i++)
+        run(d, &(struct nnc_variant){.engine = NNC_EXEC,
+                                     .path = path,
+                                     .bf16 = half,
+                                     .layout = (enum nn_layout)(i / 2),
+                                     .tight = i % 2});
+}
+
 /* Every variant, on one path. */
 static void run_path(const struct nnc_data *d, enum nn_path path)
 {
     bool bf16 = d->c->bf16_tol >= 0 && path == NN_PATH_DNNL && nn_has_bf16();
     for (int half = 0; half <= bf16; half++) {
-        for (int i = 0; i < 6; i++)
-            run(d, &(struct nnc_variant){.engine = NNC_EXEC,
-                                         .path = path,
-                                         .bf16 = half,
-                                         .layout = (enum nn_layout)(i / 2),
-                                         .tight = i % 2});
+        run_alone(d, path, half);
         for (int i = 0; i < 8; i++)
             run(d, &(struct nnc_variant){.engine = NNC_TRAIN,
                                          .path = path,
@@ -370,25 +375,48 @@ void nn_check(const char *golden_file, const struct nn_check_case *c)
     data_free(&d);
 }
 
+/* Inputs and gradients from above, drawn from d->seed. */
+static void draw(struct nnc_data *d)
+{
+    struct rng r;
+    rng_seed(&r, d->seed);
+    sizes(d);
+    for (int i = 0; i < d->c->n_in; i++) {
+        d->in[i] = nnc_floats(d->n_in[i]);
+        for (size_t k = 0; k < d->n_in[i]; k++)
+            d->in[i][k] = (float)rng_normal(&r);
+    }
+    d->dout = nnc_floats(d->n_out);
+    for (size_t k = 0; k < d->n_out; k++)
+        d->dout[k] = d->whole ? 1.0F : (float)rng_normal(&r);
+}
+
 void nn_check_differences(const struct nn_check_case *c, uint64_t seed)
 {
     struct nnc_data d = {.c = c, .seed = seed};
-    struct rng r;
-    rng_seed(&r, seed);
-    sizes(&d);
-    for (int i = 0; i < c->n_in; i++) {
-        d.in[i] = nnc_floats(d.n_in[i]);
-        for (size_t k = 0; k < d.n_in[i]; k++)
-            d.in[i][k] = (float)rng_normal(&r);
-    }
-    d.dout = nnc_floats(d.n_out);
-    for (size_t k = 0; k < d.n_out; k++)
-        d.dout[k] = d.whole ? 1.0F : (float)rng_normal(&r);
+    draw(&d);
     /* The slow plain way is what the others are compared with. */
     nnc_train(&d,
               &(struct nnc_variant){
                   .engine = NNC_TRAIN, .path = NN_PATH_BLAS, .unfused = true},
               &d.want);
     run_all(&d);
+    data_free(&d);
+}
+
+void nn_check_layouts(const struct nn_check_case *c, uint64_t seed)
+{
+    struct nnc_data d = {.c = c, .seed = seed};
+    draw(&d);
+    nnc_exec(&d,
+             &(struct nnc_variant){.engine = NNC_EXEC, .path = NN_PATH_BLAS},
+             &d.want);
+    for (enum nn_path p = NN_PATH_DNNL; p <= NN_PATH_BLAS; p++) {
+        if (p == NN_PATH_DNNL && !nn_has_dnnl())
+            continue;
+        run_alone(&d, p, false);
+        if (p == NN_PATH_DNNL && nn_has_bf16())
+            run_alone(&d, p, true);
+    }
     data_free(&d);
 }

@@ -24,9 +24,9 @@ struct nn_check_case {
     int (*build)(struct nn_graph *g, struct nn_params *ps, const int *in,
                  const void *arg);
     const void *arg;
-    double tol;      /* relative to the largest value; 0: 1e-4 (gradients
-                        1e-3) */
-    double bf16_tol; /* 0: 3e-2; < 0: do not try bf16 */
+    double tol;          /* relative to the largest value; 0: 1e-4 (gradients
+                            1e-3) */
+    double bf16_tol;     /* 0: 3e-2; < 0: do not try bf16 */
     bool no_differences; /* not smooth at the golden's point, or random */
     bool no_inference;   /* means something else there: batch statistics */
 };
@@ -40,5 +40,7 @@ struct nn_check_case {
 void nn_check(const char *golden_file, const struct nn_check_case *c);
 /* For ops without goldens. */
 void nn_check_differences(const struct nn_check_case *c, uint64_t seed);
+/* For random ops: the op alone makes the same in every layout and type. */
+void nn_check_layouts(const struct nn_check_case *c, uint64_t seed);
 
 #endif

@@ -232,11 +232,14 @@ static void backward_memory(struct alone *a, struct cell *c)
         x->din_add[k] = false;
         if (!x->din_wanted[k])
             continue;
+        bool again = false; /* x * x: the second comes on top of the first */
+        for (int j = 0; j < k; j++)
+            again = again || x->node->in[j] == x->node->in[k];
         bool inplace = k == 0 && a->v->tight && flags & NN_OP_INPLACE &&
                        same_form(&x->in[0], &x->out);
         x->din[k].data =
             inplace ? x->dout.data : poisoned(nn_view_bytes(&x->din[k]));
-        x->din_add[k] = !inplace && a->v->tight && flags & NN_OP_ADDS;
+        x->din_add[k] = !inplace && !again && a->v->tight && flags & NN_OP_ADDS;
         if (x->din_add[k])
             nn_convert(&from->grad, &x->din[k], false);
     }

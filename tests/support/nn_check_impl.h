@@ -8,7 +8,7 @@
 
 #define NNC_PARAMS 16
 /* Are inference plans (lib/nn/net*.c) there? */
-#define NNC_HAVE_NET 0
+#define NNC_HAVE_NET 1
 
 /* A trained parameter's gradient or a statistic's value. */
 struct nnc_param {
