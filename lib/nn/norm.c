@@ -98,16 +98,20 @@ static void slopes(const float *a, const float *g, const float *const *k,
     for (int64_t i = 0; i < n; i += width) {
         int64_t m = n - i < width ? n - i : width;
         if (relu && m == WIDE) {
+#pragma omp simd
             for (int j = 0; j < WIDE; j++) {
                 float d = a[i + j] - mean[j];
-                float v = d * scale[j] + beta[j] > 0 ? g[i + j] : 0;
+                float gj = g[i + j];
+                float v = d * scale[j] + beta[j] > 0 ? gj : 0;
                 s[j] += v;
                 q[j] += v * d;
             }
         } else if (relu) {
+#pragma omp simd
             for (int64_t j = 0; j < m; j++) {
                 float d = a[i + j] - mean[j];
-                float v = d * scale[j] + beta[j] > 0 ? g[i + j] : 0;
+                float gj = g[i + j];
+                float v = d * scale[j] + beta[j] > 0 ? gj : 0;
                 s[j] += v;
                 q[j] += v * d;
             }
@@ -154,7 +158,8 @@ static void back(const float *a, const float *g, float *d,
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
             float c = a[i] - mean[i], s = scale[i] * c + beta[i];
-            float v = s > 0 ? g[i] : 0;
+            float gi = g[i];
+            float v = s > 0 ? gi : 0;
             d[i] = v * scale[i] + (c * slope[i] + rest[i]);
         }
     } else {
