@@ -135,7 +135,8 @@ def seeded_fan(stacks, features):
 def read_safetensors(path):
     b = open(path, 'rb').read()
     n = struct.unpack('<Q', b[:8])[0]
-    types = {'F16': '<f2', 'F32': '<f4', 'F64': '<f8', 'U8': 'u1'}
+    types = {'F16': '<f2', 'F32': '<f4', 'F64': '<f8', 'U8': 'u1',
+             'I64': '<i8'}
     out = {}
     for k, v in json.loads(b[8:8 + n]).items():
         if k == '__metadata__':

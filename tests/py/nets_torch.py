@@ -66,9 +66,9 @@ class ResBlock(nn.Module):
         for k in range(1, self.n + 1):
             y = self._modules[f'bn{k}'](self._modules[f'conv{k}'](y))
             if k < self.n:
-                y = F.relu(y)
+                y = F.relu(y, True)
         return F.relu(y + (x if self.downsample is None
-                           else self.downsample(x)))
+                           else self.downsample(x)), True)
 
 
 class ResNet(nn.Module):
@@ -97,7 +97,7 @@ class ResNet(nn.Module):
             self.fc = nn.Linear(at, classes)
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), True), 3, 2, 1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         if self.head == 'depth':
             x = F.avg_pool2d(x, 7)
@@ -152,12 +152,12 @@ class S3FD(nn.Module):
         m, at = self._modules, {}
         for i, n, _ in self.TRUNK:
             for k in range(1, n + 1):
-                x = F.relu(m[f'conv{i}_{k}'](x))
+                x = F.relu(m[f'conv{i}_{k}'](x), True)
             if i > 2:
                 at[f'conv{i}_3_norm'] = m[f'conv{i}_3_norm'](x)
             x = F.max_pool2d(x, 2, 2)
         for name, *_ in self.EXTRA:
-            x = F.relu(m[name](x))
+            x = F.relu(m[name](x), True)
             at[name] = x
         out = []
         for name, _, scores in self.HEADS:
@@ -173,7 +173,7 @@ class GeneratorBlock(nn.Module):
     def __init__(self, c, norm):
         super().__init__()
         self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), norm(c), nn.ReLU(),
+            nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), norm(c), nn.ReLU(True),
             nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), norm(c))
 
     def forward(self, x):
@@ -186,15 +186,15 @@ class GlobalGenerator(nn.Module):
         super().__init__()
         norm = NORMS[norm]
         seq = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7),
-               norm(width), nn.ReLU()]
+               norm(width), nn.ReLU(True)]
         for i in range(down):
             c = width << i
-            seq += [nn.Conv2d(c, 2 * c, 3, 2, 1), norm(2 * c), nn.ReLU()]
+            seq += [nn.Conv2d(c, 2 * c, 3, 2, 1), norm(2 * c), nn.ReLU(True)]
         seq += [GeneratorBlock(width << down, norm) for _ in range(blocks)]
         for i in range(down, 0, -1):
             c = width << i
             seq += [nn.ConvTranspose2d(c, c // 2, 3, 2, 1, 1), norm(c // 2),
-                    nn.ReLU()]
+                    nn.ReLU(True)]
         seq += [nn.ReflectionPad2d(3), nn.Conv2d(width, out, 7), nn.Tanh()]
         self.model = nn.Sequential(*seq)
 
@@ -213,7 +213,7 @@ class VGG19(nn.Module):
             if seq:
                 seq.append(nn.MaxPool2d(2))
             for _ in range(n):
-                seq += [nn.Conv2d(at, times * width, 3, 1, 1), nn.ReLU()]
+                seq += [nn.Conv2d(at, times * width, 3, 1, 1), nn.ReLU(True)]
                 at = times * width
         self.features = nn.Sequential(*seq)
 
@@ -241,8 +241,8 @@ class DoubleConv(nn.Module):
     def __init__(self, i, mid, o, norm):
         super().__init__()
         self.double_conv = nn.Sequential(
-            nn.Conv2d(i, mid, 3, 1, 1, bias=False), norm(mid), nn.ReLU(),
-            nn.Conv2d(mid, o, 3, 1, 1, bias=False), norm(o), nn.ReLU())
+            nn.Conv2d(i, mid, 3, 1, 1, bias=False), norm(mid), nn.ReLU(True),
+            nn.Conv2d(mid, o, 3, 1, 1, bias=False), norm(o), nn.ReLU(True))
 
     def forward(self, x):
         return self.double_conv(x)
