@@ -166,6 +166,11 @@ bench-preprocess: ## preprocessing and landmarks against OpenCV + PyTorch
 	$(Q)$(MAKE) --no-print-directory benches
 	$(Q)BUILD=$B PYTHON=$(PYTHON) bench/preprocess.sh
 
+.PHONY: bench-nn
+bench-nn: ## networks against PyTorch: inference, training, memory
+	$(Q)$(MAKE) --no-print-directory benches
+	$(Q)BUILD=$B $(PYTHON) bench/nn.py
+
 .PHONY: bench-views
 bench-views: all ## generated views of rendered heads against their true pictures
 	$(Q)$(PYTHON) bench/views_truth.py $B
