@@ -1,5 +1,6 @@
-/* Times FAN on noise: bench/landmarker_net WEIGHTS [--fast] [--threads N]
- * [--batch N] [--runs N] [--profile]. Prints the median in milliseconds. */
+/* Times FAN on noise: bench/landmarker_net WEIGHTS [--fast] [--bf16] [--blas]
+ * [--threads N] [--batch N] [--runs N] [--profile]. Prints the median in
+ * milliseconds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 struct options {
     const char *weights;
-    enum nn_mode mode;
+    struct fan_options fan;
     int64_t threads, batch, runs;
     bool profile;
 };
@@ -31,7 +32,11 @@ static bool read_options(int argc, char **argv, struct options *o)
                 *to > 10000)
                 return false;
         } else if (strcmp(argv[i], "--fast") == 0) {
-            o->mode = NN_FAST;
+            o->fan.mode = NN_FAST;
+        } else if (strcmp(argv[i], "--bf16") == 0) {
+            o->fan.bf16 = true;
+        } else if (strcmp(argv[i], "--blas") == 0) {
+            o->fan.path = NN_PATH_BLAS;
         } else if (strcmp(argv[i], "--profile") == 0) {
             o->profile = true;
         } else if (argv[i][0] != '-' && !o->weights) {
@@ -86,14 +91,15 @@ int main(int argc, char **argv)
     struct safetensors *w = NULL;
     struct fan *f = NULL;
     if (!read_options(argc, argv, &o)) {
-        fprintf(stderr, "usage: landmarker_net WEIGHTS [--fast] [--threads N]"
-                        " [--batch N] [--runs N] [--profile]\n");
+        fprintf(stderr,
+                "usage: landmarker_net WEIGHTS [--fast] [--bf16] [--blas]"
+                " [--threads N] [--batch N] [--runs N] [--profile]\n");
         return 2;
     }
     nn_threads_set((int)o.threads);
     enum err_code r = safetensors_read(o.weights, &w, &e);
     if (!r)
-        r = fan_new(w, o.mode, &f, &e);
+        r = fan_new(w, &o.fan, &f, &e);
     if (!r)
         r = measure(f, &o, &e);
     if (!r && o.profile) {

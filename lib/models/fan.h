@@ -7,7 +7,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
-#include "lib/nn/old_graph.h"
+#include "lib/nn/net.h"
 #include "lib/nn/safetensors.h"
 
 #define FAN_POINTS 68
@@ -29,10 +29,19 @@ struct fan_info {
     int64_t parameters;
 };
 
-/* The weights are copied. ERR_NOTFOUND / ERR_DATA name the parameter. Test:
- * tests/test_fan.c against PyTorch 1.13. */
-enum err_code fan_new(const struct safetensors *weights, enum nv_mode mode,
-                      struct fan **out, struct err *e) MUST_USE;
+struct fan_options {
+    enum nn_mode mode;
+    enum nn_path path;
+    bool bf16; /* activations and weights in bf16: faster, and heatmaps with
+                  an error of about 1 % of their largest value */
+};
+
+/* The weights are copied. ERR_NOTFOUND / ERR_DATA name the parameter;
+ * ERR_UNSUPPORTED: bf16 on a CPU without it. Test: tests/test_fan.c against
+ * PyTorch 1.13. */
+enum err_code fan_new(const struct safetensors *weights,
+                      const struct fan_options *o, struct fan **out,
+                      struct err *e) MUST_USE;
 void fan_free(struct fan **f);
 struct fan_info fan_info(const struct fan *f);
 

@@ -8,6 +8,7 @@
 #include "lib/nn/ops.h"
 
 extern const struct nn_op nn_op_convert;
+extern const struct nn_op nn_op_columns;
 
 /* "batch_norm": param[0..3] gamma, beta (both may be NULL), mean, var. */
 struct nn_batch_norm_attr {

@@ -5,6 +5,7 @@
 
 #include "lib/nn/pass_rows.h"
 
+#include <float.h>
 #include <string.h>
 
 /* Loops that may write where they read, element by element. */
@@ -49,20 +50,34 @@ static inline float rectified(float v, bool leaky, float slope)
         }                                                                      \
     } while (0)
 
-/* 16 channels a pixel: scale and shift stay in registers. */
+/* 16 channels a pixel: scale and shift stay in registers. d and s may be the
+ * same: `restrict` promises no more than that no pixel is read after another
+ * has been written in its place. */
+#define EACH_PIXEL(value)                                                      \
+    for (int64_t p = 0; p < n; p++) {                                          \
+        float *restrict o = d + p * ds;                                        \
+        const float *q = s + p * ss;                                           \
+        float x[16];                                                           \
+        for (int i = 0; i < 16; i++)                                           \
+            x[i] = q[i] * k[i] + t[i];                                         \
+        for (int i = 0; i < 16; i++)                                           \
+            o[i] = (value);                                                    \
+    }
+
 CLONES
 static void affine16(float *d, int64_t ds, const float *s, int64_t ss,
                      const float *scale, const float *shift,
                      struct nn_rectify r, int64_t n)
 {
-    float k[16], t[16];
+    float k[16], t[16], slope = r.slope;
     memcpy(k, scale, sizeof k);
     memcpy(t, shift, sizeof t);
-    for (int64_t p = 0; p < n; p++) {
-        float *o = d + p * ds;
-        const float *q = s + p * ss;
-        EACH_WAY(16, o[i], q[i] * k[i] + t[i]);
-    }
+    if (!r.on)
+        EACH_PIXEL(x[i])
+    else if (slope == 0)
+        EACH_PIXEL(rectified(x[i], false, 0))
+    else
+        EACH_PIXEL(rectified(x[i], true, slope))
 }
 
 CLONES
@@ -143,23 +158,36 @@ static inline uint16_t to_bf16(float f)
     return (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? nan : r);
 }
 
+/* 64 elements at a time, so that whole vectors of 16-bit numbers are moved. */
+#define WIDE 64
+
 CLONES
 void nn_rows_affine16(uint16_t *d, const uint16_t *s, const float *scale,
                       const float *shift, struct nn_rectify r, int64_t n)
 {
-    float k[16], t[16];
-    for (int i = 0; i < 16; i++) {
-        k[i] = scale ? scale[i] : 1.0F;
-        t[i] = scale ? shift[i] : 0.0F;
+    float k[WIDE], t[WIDE];
+    for (int i = 0; i < WIDE; i++) {
+        k[i] = scale ? scale[i % 16] : 1.0F;
+        t[i] = scale ? shift[i % 16] : 0.0F;
     }
-    for (int64_t p = 0; p < n; p++) {
-        uint16_t *o = d + p * 16;
-        const uint16_t *q = s + p * 16;
-        float v[16];
-        for (int i = 0; i < 16; i++)
-            v[i] = from_bf16(q[i]) * k[i] + t[i];
-        EACH_WAY(16, v[i], v[i]);
-        for (int i = 0; i < 16; i++)
-            o[i] = to_bf16(v[i]);
+    float floor = r.on ? 0 : -FLT_MAX, slope = r.on ? r.slope : 1;
+    for (int64_t p = 0; p < n * 16; p += WIDE) {
+        int64_t m = n * 16 - p < WIDE ? n * 16 - p : WIDE;
+        uint16_t in[WIDE], out[WIDE];
+        float v[WIDE];
+        if (m == WIDE)
+            memcpy(in, s + p, sizeof in);
+        else
+            memcpy(in, s + p, (size_t)m * sizeof *in);
+        for (int i = 0; i < WIDE; i++) {
+            v[i] = from_bf16(in[i]) * k[i] + t[i];
+            v[i] = floor > v[i] ? slope * v[i] : v[i];
+        }
+        for (int i = 0; i < WIDE; i++)
+            out[i] = to_bf16(v[i]);
+        if (m == WIDE)
+            memcpy(d + p, out, sizeof out);
+        else
+            memcpy(d + p, out, (size_t)m * sizeof *out);
     }
 }

@@ -83,7 +83,10 @@ enum err_code nn_plan(const struct nn_graph *g, const struct nn_options *o,
     enum err_code r = nn_graph_status(g, e);
     if (r)
         return r;
-    if (!g->n_input || !g->n_output || o->batch < 0)
+    if (o->batch < 0)
+        return err_set(e, ERR_ARG, "a batch of %lld pictures",
+                       (long long)o->batch);
+    if (!g->n_input || !g->n_output)
         return err_set(e, ERR_ARG, "a network needs an input and an output");
     enum nn_path path = nn_path_settle(o->path);
     if (o->bf16 && (path == NN_PATH_BLAS || !nn_has_bf16()))

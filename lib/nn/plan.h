@@ -166,6 +166,22 @@ enum err_code nn_plan_op(struct nn_planner *p, int i, struct err *e) MUST_USE;
 /* Steps that unpack outputs whose values are there by now. */
 enum err_code nn_plan_unpack(struct nn_planner *p, struct err *e) MUST_USE;
 
+/* Is the value of a node in PyTorch's order, or free to be? */
+bool nn_plan_is_plain(const struct nn_planner *p, int node);
+/* The value of node i from buffer `from`, which has it in columns. */
+enum err_code nn_plan_columns(struct nn_planner *p, int i, int from,
+                              struct err *e) MUST_USE;
+
+/* plan_weights.c: PyTorch's order, for g pixels at once (1: as they are); bias
+ * may be NULL. Free in any case. */
+struct nn_plan_weights {
+    const float *weights, *bias;
+    float *own_weights, *own_bias;
+};
+enum err_code nn_plan_weights(const struct nn_planner *p, int i, int64_t g,
+                              struct nn_plan_weights *w,
+                              struct err *e) MUST_USE;
+void nn_plan_weights_free(struct nn_plan_weights *w);
 /* plan_conv.c */
 enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e) MUST_USE;
 /* plan_pass.c: a node by a pass, with the norms that read it; the norms from

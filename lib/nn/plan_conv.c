@@ -1,101 +1,68 @@
 /* Convolution steps, with what stands around them folded in. */
 #include <stdio.h>
-#include <string.h>
 
-#include "lib/base/mem.h"
 #include "lib/nn/conv_node.h"
 #include "lib/nn/plan.h"
 
-/* Weights and bias of a convolution with the norm after it. */
-struct folded {
-    const float *weights, *bias; /* what the kernel gets; bias may be NULL */
-    float *own_weights, *own_bias;
-};
+/* Direct convolution is faster on pictures with fewer pixels than this. */
+#define WINOGRAD_PIXELS 576
 
-static void folded_free(struct folded *f)
+/* Kernels make 16 channels at once, so a few output channels waste most of
+ * their work. Then g neighbouring pixels are made as one pixel of g times as
+ * many channels, by a window g - 1 wider that is moved by g. Returns g, a
+ * divisor of the width; 1 where it does not pay. */
+static int64_t spread_of(const struct nn_planner *p, int i)
 {
-    mem_free(f->own_weights);
-    mem_free(f->own_bias);
-}
-
-/* The output channel that element j of a transposed or usual weight tensor
- * belongs to. */
-static size_t channel_of(const struct nn_conv_attr *a, const int64_t *shape,
-                         size_t j)
-{
-    size_t area = (size_t)(shape[2] * shape[3]), out = (size_t)shape[1];
-    if (!a->transposed)
-        return j / area / out;
-    size_t in = (size_t)(shape[0] / a->groups);
-    return j / area / out / in * out + j / area % out;
-}
-
-/* A norm after a convolution is a scale of its filters and a new bias; the
- * products are rounded once, from double. */
-static enum err_code fold_norm(const struct nn_node *c, const struct nn_node *n,
-                               struct folded *f, struct err *e)
-{
-    const struct nn_conv_attr *a = nn_attr(c);
-    const struct tensor *w = c->param[0]->value;
-    size_t o = (size_t)c->shape.c;
-    double *scale = mem_array(2 * o, sizeof *scale);
-    f->own_weights = mem_aligned(w->bytes);
-    f->own_bias = mem_array(o, sizeof *f->own_bias);
-    enum err_code r = scale && f->own_weights && f->own_bias
-                          ? nn_plan_norm(n, scale, scale + o, e)
-                          : nn_plan_no_memory(e);
-    for (size_t j = 0; j < w->count && !r; j++)
-        f->own_weights[j] = (float)((double)tensor_f32(w)[j] *
-                                    scale[channel_of(a, w->shape, j)]);
-    for (size_t i = 0; i < o && !r; i++) {
-        double b = f->bias ? (double)f->bias[i] : 0;
-        f->own_bias[i] = (float)(scale[o + i] + scale[i] * b);
-    }
-    mem_free(scale);
-    f->weights = f->own_weights;
-    f->bias = f->own_bias;
-    return r;
+    const struct nn_pnode *q = &p->n[i];
+    const struct nn_conv_attr *a = nn_attr(q->node);
+    const struct nn_shape s = q->node->shape;
+    if (p->net->path == NN_PATH_BLAS || q->sum >= 0 || a->transposed ||
+        a->groups > 1 || a->stride > 1 || a->dilation > 1 || s.c > 8 ||
+        a->kernel_w < 3)
+        return 1;
+    int64_t g = 16 / s.c;
+    while (s.w % g)
+        g--;
+    return g;
 }
 
 /* Blocked kernels take the few channels of a picture as they come. */
 static enum nn_layout layout_in(const struct nn_planner *p, int i, int from)
 {
     const struct nn_conv_attr *a = nn_attr(p->n[i].node);
-    bool input = p->n[p->n[from].rep].kind == NN_KIND_INPUT;
     bool few =
         p->n[from].node->shape.c < 16 && !a->transposed && a->groups == 1;
-    if (p->net->layout == NN_BLOCK16 && input && few)
+    if (p->net->layout == NN_BLOCK16 && few && nn_plan_is_plain(p, from))
         return NN_PLAIN;
     return p->net->layout;
 }
 
 static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
-                            struct err *e)
+                            int64_t g, struct err *e)
 {
     const struct nn_pnode *q = &p->n[i];
     struct nn_net *net = p->net;
     struct nn_conv_desc d;
+    struct nn_plan_weights w;
     nn_conv_describe(q->node, &net->buffer[s->src].view,
                      &net->buffer[s->dst].view, &d);
-    struct folded f = {.weights = tensor_f32(q->node->param[0]->value)};
-    if (q->node->param[1])
-        f.bias = tensor_f32(q->node->param[1]->value);
-    enum err_code r = OK;
-    if (q->norm >= 0)
-        r = fold_norm(q->node, p->n[q->norm].node, &f, e);
-    d.bias = f.bias != NULL;
+    enum err_code r = nn_plan_weights(p, i, g, &w, e);
+    d.bias = w.bias != NULL;
     d.pad_h += q->pad;
     d.pad_w += q->pad;
+    d.kernel_w += g - 1;
+    d.stride_w *= g;
     d.act = q->act;
     d.alpha = q->alpha;
     d.sum = q->sum >= 0;
-    d.winograd = net->mode == NN_FAST;
+    d.winograd = net->mode == NN_FAST && g == 1 &&
+                 d.out.batch * d.out.shape.h * d.out.shape.w >= WINOGRAD_PIXELS;
     d.path = net->path;
     if (!r)
         r = nn_conv_new(&d, &s->conv, e);
     if (!r)
-        r = nn_conv_weights(s->conv, f.weights, f.bias, e);
-    folded_free(&f);
+        r = nn_conv_weights(s->conv, w.weights, w.bias, e);
+    nn_plan_weights_free(&w);
     if (r)
         return r;
     if (nn_conv_scratch(s->conv) > net->scratch_bytes)
@@ -108,6 +75,7 @@ enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e)
 {
     const struct nn_pnode *q = &p->n[i];
     struct nn_net *net = p->net;
+    int64_t g = spread_of(p, i);
     int src = nn_plan_form(p, q->in[0], layout_in(p, i, q->in[0]), net->type);
     int sum = -1;
     if (src >= 0 && q->sum >= 0)
@@ -124,13 +92,19 @@ enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e)
     s->dst = nn_plan_writes(p, i, net->layout, net->type);
     if (s->dst < 0)
         return nn_plan_no_memory(e);
-    net->buffer[s->dst].same_as = sum;
+    struct nn_buffer *d = &net->buffer[s->dst];
+    d->same_as = sum;
+    if (g > 1) { /* not yet the node's value */
+        d->node = -1;
+        d->view.shape.c *= g;
+        d->view.shape.w = (d->view.shape.w + g - 1) / g;
+    }
     snprintf(s->joined, sizeof s->joined, "%s%s%s", q->norm >= 0 ? "+norm" : "",
              sum >= 0 ? "+sum" : "", q->act ? "+act" : "");
     if (q->node->op->gflop)
         s->gflop = q->node->op->gflop(q->node) * (double)net->batch;
-    enum err_code r = kernel(p, i, s, e);
+    enum err_code r = kernel(p, i, s, g, e);
     if (r && r != ERR_NOMEM && e)
         err_wrap(e, "network: node %d (%s)", i, s->what);
-    return r;
+    return r || g == 1 ? r : nn_plan_columns(p, i, s->dst, e);
 }

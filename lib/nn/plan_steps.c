@@ -105,17 +105,17 @@ static enum err_code prepare(struct nn_planner *p, struct nn_step *s,
     return r;
 }
 
-/* A step that makes buffer `from` into another layout and type. */
-static int convert(struct nn_planner *p, int from, enum nn_layout layout,
-                   enum dtype type)
+/* A step that makes the value of a node from what buffer `from` holds, by an
+ * op of the planner's own. -1: no memory. */
+static int remake(struct nn_planner *p, int node, const struct nn_op *op,
+                  int from, enum nn_layout layout, enum dtype type)
 {
-    int node = p->net->buffer[from].node;
     struct nn_step *s = nn_plan_step(p, NN_STEP_OP, node);
     if (!s)
         return -1;
     const struct nn_node *n = p->n[node].node;
     struct nn_node c = {
-        .op = &nn_op_convert, .n_in = 1, .shape = n->shape, .whole = n->whole};
+        .op = op, .n_in = 1, .shape = n->shape, .whole = n->whole};
     s->what = c.op->name;
     s->op = new_op(p, &c);
     s->src = from;
@@ -138,13 +138,36 @@ int nn_plan_form(struct nn_planner *p, int node, enum nn_layout layout,
             return i;
     }
     if (p->n[rep].kind != NN_KIND_INPUT)
-        return convert(p, home_of(p, node), layout, type);
+        return remake(p, rep, &nn_op_convert, home_of(p, node), layout, type);
     struct nn_step *s = nn_plan_step(p, NN_STEP_PACK, rep);
     if (!s)
         return -1;
     while (p->g->input[s->port] != rep)
         s->port++;
     return s->dst = nn_plan_writes(p, rep, layout, type);
+}
+
+enum err_code nn_plan_columns(struct nn_planner *p, int i, int from,
+                              struct err *e)
+{
+    int to = remake(p, i, &nn_op_columns, from, NN_PLAIN,
+                    p->net->buffer[from].view.dtype);
+    return to < 0 ? nn_plan_no_memory(e) : OK;
+}
+
+/* Pictures of few channels that nobody has packed yet. */
+static bool is_free(const struct nn_planner *p, int node)
+{
+    const struct nn_pnode *q = &p->n[p->n[node].rep];
+    return q->kind == NN_KIND_INPUT && q->node->shape.c < 16 &&
+           home_of(p, node) < 0;
+}
+
+bool nn_plan_is_plain(const struct nn_planner *p, int node)
+{
+    int home = home_of(p, node);
+    return is_free(p, node) ||
+           (home >= 0 && p->net->buffer[home].view.layout == NN_PLAIN);
 }
 
 static unsigned flag_of(enum nn_layout l)
@@ -162,6 +185,9 @@ static enum nn_layout layout_for(const struct nn_planner *p,
     unsigned flags = n->op->flags;
     if (home >= 0 && flags & flag_of(p->net->buffer[home].view.layout))
         return p->net->buffer[home].view.layout;
+    if (n->n_in && flags & NN_OP_PLAIN && p->net->layout == NN_BLOCK16 &&
+        is_free(p, n->in[0]))
+        return NN_PLAIN;
     if (flags & flag_of(p->net->layout))
         return p->net->layout;
     return flags & NN_OP_PLAIN  ? NN_PLAIN

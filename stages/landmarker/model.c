@@ -133,8 +133,8 @@ static enum err_code read_use(const struct safetensors *w,
     return OK;
 }
 
-enum err_code model_load(const char *name, enum nn_mode mode, struct fan **out,
-                         struct model_use *use, struct err *e)
+enum err_code model_load(const char *name, const struct fan_options *o,
+                         struct fan **out, struct model_use *use, struct err *e)
 {
     char *path = NULL;
     struct safetensors *w = NULL;
@@ -145,7 +145,7 @@ enum err_code model_load(const char *name, enum nn_mode mode, struct fan **out,
     if (!r)
         r = read_use(w, use, e);
     if (!r)
-        r = fan_new(w, mode, out, e);
+        r = fan_new(w, o, out, e);
     safetensors_free(&w);
     mem_free(path);
     return r;

@@ -15,7 +15,8 @@ struct model_use {
  * NAME.safetensors in the folders of FACET_MODELS (split by ':'), in models/
  * two above the program's folder (build tree), in ../../share/facet/models
  * (installed). ERR_NOTFOUND lists where it was looked for. */
-enum err_code model_load(const char *name, enum nn_mode mode, struct fan **out,
-                         struct model_use *use, struct err *e) MUST_USE;
+enum err_code model_load(const char *name, const struct fan_options *o,
+                         struct fan **out, struct model_use *use,
+                         struct err *e) MUST_USE;
 
 #endif
