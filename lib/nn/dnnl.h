@@ -35,7 +35,7 @@ enum err_code nn_dnnl_view(const struct nn_view *v, dnnl_memory_desc_t *md,
  * dnnl_primitive_attr_destroy. NULL with e set on failure. */
 dnnl_primitive_attr_t nn_dnnl_attr(struct err *e) MUST_USE;
 
-#define NN_DNNL_ARGS 8
+#define NN_DNNL_ARGS 10
 
 /* One primitive and the memory objects it is run with. Zeroed: nothing. */
 struct nn_dnnl_prim {
@@ -52,7 +52,7 @@ struct nn_dnnl_prim {
  * that oneDNN offers is taken, but never a "ref" one, which may be a thousand
  * times slower: ERR_UNSUPPORTED then. hint: the forward primitive's pd where
  * the description is one of a backward pass, else NULL. args: the DNNL_ARG_*
- * that runs will name (n <= 7), each with the memory that pd says it has. On
+ * that runs will name (n < NN_DNNL_ARGS), each with the memory that pd says it has. On
  * failure p is empty again. desc is a dnnl_*_desc_t. */
 enum err_code nn_dnnl_make(struct nn_dnnl_prim *p, const void *desc,
                            const_dnnl_primitive_attr_t attr,

@@ -70,6 +70,7 @@ static void moments(const float *a, const float *b, const float *const *k,
     float *restrict s = acc[0], *restrict q = acc[1];
     int64_t i = 0;
     for (; width == WIDE && i + WIDE <= n; i += WIDE) {
+#pragma omp simd
         for (int j = 0; j < WIDE; j++) {
             float d = a[i + j] - shift[j];
             s[j] += d;
@@ -78,6 +79,7 @@ static void moments(const float *a, const float *b, const float *const *k,
     }
     for (; i < n; i += width) {
         int64_t m = n - i < width ? n - i : width;
+#pragma omp simd
         for (int64_t j = 0; j < m; j++) {
             float d = a[i + j] - shift[j];
             s[j] += d;
@@ -86,45 +88,60 @@ static void moments(const float *a, const float *b, const float *const *k,
     }
 }
 
-/* Sums of the gradient and of gradient x (x - mean). arg: with ReLU. */
+/* Sums of the gradient and of gradient x (x - mean). */
 CLONES
 static void slopes(const float *a, const float *g, const float *const *k,
                    float *const *acc, int64_t width, int64_t n, const void *arg)
 {
-    bool relu = *(const bool *)arg;
+    (void)arg;
+    const float *restrict mean = k[0];
+    float *restrict s = acc[0], *restrict q = acc[1];
+    int64_t i = 0;
+    for (; width == WIDE && i + WIDE <= n; i += WIDE) {
+#pragma omp simd
+        for (int j = 0; j < WIDE; j++) {
+            s[j] += g[i + j];
+            q[j] += g[i + j] * (a[i + j] - mean[j]);
+        }
+    }
+    for (; i < n; i += width) {
+        int64_t m = n - i < width ? n - i : width;
+#pragma omp simd
+        for (int64_t j = 0; j < m; j++) {
+            s[j] += g[i + j];
+            q[j] += g[i + j] * (a[i + j] - mean[j]);
+        }
+    }
+}
+
+/* The same where a ReLU follows. */
+CLONES
+static void slopes_relu(const float *a, const float *g, const float *const *k,
+                        float *const *acc, int64_t width, int64_t n,
+                        const void *arg)
+{
+    (void)arg;
     const float *restrict mean = k[0], *restrict scale = k[1],
                           *restrict beta = k[2];
     float *restrict s = acc[0], *restrict q = acc[1];
-    for (int64_t i = 0; i < n; i += width) {
+    int64_t i = 0;
+    for (; width == WIDE && i + WIDE <= n; i += WIDE) {
+#pragma omp simd
+        for (int j = 0; j < WIDE; j++) {
+            float d = a[i + j] - mean[j], h = g[i + j];
+            float v = d * scale[j] + beta[j] > 0 ? h : 0;
+            s[j] += v;
+            q[j] += v * d;
+        }
+    }
+    for (; i < n; i += width) {
         int64_t m = n - i < width ? n - i : width;
-        if (relu && m == WIDE) {
 #pragma omp simd
-            for (int j = 0; j < WIDE; j++) {
-                float d = a[i + j] - mean[j];
-                float gj = g[i + j];
-                float v = d * scale[j] + beta[j] > 0 ? gj : 0;
-                s[j] += v;
-                q[j] += v * d;
-            }
-        } else if (relu) {
-#pragma omp simd
-            for (int64_t j = 0; j < m; j++) {
-                float d = a[i + j] - mean[j];
-                float gj = g[i + j];
-                float v = d * scale[j] + beta[j] > 0 ? gj : 0;
-                s[j] += v;
-                q[j] += v * d;
-            }
-        } else if (m == WIDE) {
-            for (int j = 0; j < WIDE; j++) {
-                s[j] += g[i + j];
-                q[j] += g[i + j] * (a[i + j] - mean[j]);
-            }
-        } else {
-            for (int64_t j = 0; j < m; j++) {
-                s[j] += g[i + j];
-                q[j] += g[i + j] * (a[i + j] - mean[j]);
-            }
+        for (int64_t j = 0; j < m; j++) {
+            float d = a[i + j] - mean[j], h = g[i + j];
+            float v = d * scale[j] + beta[j] > 0 ? h : 0;
+            s[j] += v;
+            q[j] += v * d;
         }
     }
 }
@@ -204,14 +221,22 @@ static void set_channel(const struct table *t, const struct nn_norm *n,
     row(t, u, INV)[c] = (float)inv;
 }
 
-static void move_running(const struct nn_norm *n, int64_t c, double mean,
-                         double var, double count)
+void nn_norm_move(const struct nn_norm *n, int64_t c, double mean, double var,
+                  double count)
 {
     float *m = tensor_f32(n->mean->value) + c;
     float *v = tensor_f32(n->var->value) + c;
     double k = n->momentum, unbiased = var * count / (count - 1);
     *m = (float)((1 - k) * (double)*m + k * mean);
     *v = (float)((1 - k) * (double)*v + k * unbiased);
+}
+
+void nn_norm_moved(const struct nn_norm *n)
+{
+    n->mean->version++;
+    n->mean->updates++;
+    n->var->version++;
+    n->var->updates++;
 }
 
 /* Mean and variance of the group of channels c0 .. c0 + m - 1 of unit u:
@@ -234,7 +259,7 @@ static void set_group(const struct table *t, const struct nn_norm *n,
     for (int64_t c = c0; c < c0 + m; c++)
         set_channel(t, n, u, c, mean, 1 / sqrt(var + n->eps));
     if (n->mean)
-        move_running(n, c0, mean, var, each);
+        nn_norm_move(n, c0, mean, var, each);
 }
 
 static void apply(const struct nn_exec *x, const struct table *t)
@@ -268,12 +293,8 @@ void nn_norm_forward(struct nn_exec *x, const struct nn_norm *n)
         for (int64_t g = 0; g < n->groups; g++)
             set_group(&t, n, &w, u, g * m, m, each);
     }
-    if (n->mean) {
-        n->mean->version++;
-        n->mean->updates++;
-        n->var->version++;
-        n->var->updates++;
-    }
+    if (n->mean)
+        nn_norm_moved(n);
     apply(x, &t);
 }
 
@@ -335,8 +356,7 @@ void nn_norm_backward(struct nn_exec *x, const struct nn_norm *n, bool running)
     if (!running || x->dparam) {
         struct nn_sum_spec s = {.a = v,
                                 .b = &x->dout,
-                                .f = slopes,
-                                .arg = &x->relu,
+                                .f = x->relu ? slopes_relu : slopes,
                                 .n_sums = 2,
                                 .k = {k[MEAN], k[SCALE], k[BETA]},
                                 .n_k = 3,

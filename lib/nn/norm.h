@@ -31,6 +31,12 @@ void nn_norm_forward_running(struct nn_exec *x, const struct nn_norm *n);
  * the ReLU's mask from it again), not out. */
 void nn_norm_backward(struct nn_exec *x, const struct nn_norm *n, bool running);
 
+/* Move the running statistics of channel c towards mean and (biased) var of
+ * count numbers; after all channels, say that they moved. */
+void nn_norm_move(const struct nn_norm *n, int64_t c, double mean, double var,
+                  double count);
+void nn_norm_moved(const struct nn_norm *n);
+
 /* What builders of norms check: gamma and beta [C], both or neither, and x. */
 int nn_norm_check(struct nn_graph *g, const char *op, int x,
                   const struct nn_param *gamma, const struct nn_param *beta,

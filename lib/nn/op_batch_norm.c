@@ -1,7 +1,7 @@
 /* batch norm: torch.nn.BatchNorm2d (and 1d on vectors). In training by the
  * batch's mean and biased variance, and running statistics move; else by
  * those. (Ioffe and Szegedy 2015, algorithms 1 and 2.) */
-#include "lib/nn/norm.h"
+#include "lib/nn/dnnl_norm.h"
 #include "lib/nn/op_known.h"
 
 static struct nn_norm norm_of(const struct nn_exec *x)
@@ -26,14 +26,27 @@ static enum err_code prepare(struct nn_exec *x, struct err *e)
         return err_set(e, ERR_ARG,
                        "batch_norm: training needs more than one number a "
                        "channel (a batch of 1 picture of 1x1)");
+    struct nn_dnnl_norm *d = NULL;
+    enum err_code r = nn_dnnl_norm_new(x, &n, !x->training, &d, e);
+    x->state = d;
+    if (r != ERR_UNSUPPORTED)
+        return r;
     nn_norm_sizes(x, &n);
     return OK;
 }
 
+static void release(struct nn_exec *x)
+{
+    struct nn_dnnl_norm *d = x->state;
+    nn_dnnl_norm_free(&d);
+    x->state = NULL;
+}
+
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {
-    (void)e;
     struct nn_norm n = norm_of(x);
+    if (x->state)
+        return nn_dnnl_norm_forward(x->state, x, &n, e);
     if (x->training)
         nn_norm_forward(x, &n);
     else
@@ -43,8 +56,9 @@ static enum err_code forward(struct nn_exec *x, struct err *e)
 
 static enum err_code backward(struct nn_exec *x, struct err *e)
 {
-    (void)e;
     struct nn_norm n = norm_of(x);
+    if (x->state)
+        return nn_dnnl_norm_backward(x->state, x, &n, e);
     nn_norm_backward(x, &n, !x->training);
     return OK;
 }
@@ -54,7 +68,8 @@ static const struct nn_op op_batch_norm = {
     .flags = NN_OP_ANY | NN_OP_BF16 | NN_OP_ADDS | NN_OP_RELU | NN_OP_SAVE_IN,
     .prepare = prepare,
     .forward = forward,
-    .backward = backward};
+    .backward = backward,
+    .release = release};
 
 int nn_batch_norm(struct nn_graph *g, int x, struct nn_param *gamma,
                   struct nn_param *beta, struct nn_param *mean,
