@@ -114,9 +114,15 @@ void nnc_build(const struct nnc_data *d, const struct nnc_variant *v,
         if (!v->behind || c->no_grad[i])
             continue;
         in[i] = behind(d, n, in[i]);
-        extra[i] = nn_scale(n->g, in[i], 3, 0);
+        if (v->mode == NN_EXACT)
+            extra[i] = nn_scale(n->g, in[i], 3, 0);
     }
     n->out = c->build(n->g, n->ps, in, c->arg);
+    /* The second reader comes before the op, or after it. */
+    for (int i = 0; i < c->n_in && v->behind && v->mode == NN_FAST; i++) {
+        if (!c->no_grad[i])
+            extra[i] = nn_scale(n->g, in[i], 3, 0);
+    }
     if (nn_graph_status(n->g, &e))
         nnc_fail(d, v, "%s", e.text);
     if (v->behind && !n->g->node[n->out].whole)

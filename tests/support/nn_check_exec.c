@@ -266,6 +266,29 @@ static void backward(struct alone *a, int i)
     drop(x);
 }
 
+/* Gradients of parameters are added to: something is there already, of the
+ * size of what comes. */
+static float before(const struct alone *a, int i)
+{
+    const struct nnc_result *w = &a->d->want;
+    float most = 0;
+    for (size_t k = 0; i < w->n_param && k < w->param[i].n; k++)
+        most = fmaxf(most, fabsf(w->param[i].v[k]));
+    return a->v->tight ? most : 0;
+}
+
+static void fill_grads(struct alone *a)
+{
+    struct err e = {0};
+    if (nn_params_grads(a->n.ps, &e))
+        nnc_fail(a->d, a->v, "%s", e.text);
+    for (int i = 0; i < (int)nn_params_count(a->n.ps); i++) {
+        struct nn_param *p = nn_params_at(a->n.ps, (size_t)i);
+        for (size_t k = 0; k < p->value->count && p->grad; k++)
+            p->grad[k] = before(a, i);
+    }
+}
+
 static void result(const struct alone *a, struct nnc_result *r)
 {
     const struct nnc_data *d = a->d;
@@ -277,8 +300,16 @@ static void result(const struct alone *a, struct nnc_result *r)
         r->din[i] = nnc_floats(d->n_in[i]);
         memcpy(r->din[i], a->cell[a->n.g->input[i]].grad.data,
                d->n_in[i] * sizeof(float));
+        float *other = a->v->tight ? nnc_second(d, i) : NULL;
+        for (size_t k = 0; k < d->n_in[i] && other; k++)
+            r->din[i][k] -= other[k];
+        mem_free(other);
     }
     nnc_take_params(&a->n, r);
+    for (int i = 0; i < r->n_param; i++) {
+        for (size_t k = 0; k < r->param[i].n && !r->param[i].buffer; k++)
+            r->param[i].v[k] -= before(a, i);
+    }
 }
 
 static void finish(struct alone *a)
@@ -301,15 +332,13 @@ void nnc_exec(const struct nnc_data *d, const struct nnc_variant *v,
 {
     static struct alone alone;
     struct alone *a = &alone;
-    struct err e = {0};
     memset(a, 0, sizeof *a);
     a->d = d;
     a->v = v;
     nnc_build(d, v, &a->n);
     const struct nn_graph *g = a->n.g;
     assert_true(g->n <= NODES);
-    if (nn_params_grads(a->n.ps, &e))
-        nnc_fail(d, v, "%s", e.text);
+    fill_grads(a);
     for (int i = 0; i < g->n; i++) {
         struct cell *c = &a->cell[i];
         c->joined = -1;
@@ -323,9 +352,14 @@ void nnc_exec(const struct nnc_data *d, const struct nnc_variant *v,
             prepare(a, i);
         }
     }
-    for (int i = 0; i < d->c->n_in; i++)
-        memcpy(a->cell[g->input[i]].value.data, d->in[i],
-               d->n_in[i] * sizeof(float));
+    for (int i = 0; i < d->c->n_in; i++) {
+        struct cell *c = &a->cell[g->input[i]];
+        memcpy(c->value.data, d->in[i], d->n_in[i] * sizeof(float));
+        if (!v->tight)
+            continue;
+        mem_free(c->grad.data); /* another reader's gradient is there */
+        c->grad.data = nnc_second(d, i);
+    }
     for (int i = 0; i < g->n; i++) {
         if (a->cell[i].x.node)
             forward(a, i);

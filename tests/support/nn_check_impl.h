@@ -71,6 +71,10 @@ void nnc_build(const struct nnc_data *d, const struct nnc_variant *v,
 void nnc_net_free(struct nnc_net *n);
 /* Gradients and statistics of n's parameters into r. */
 void nnc_take_params(const struct nnc_net *n, struct nnc_result *r);
+/* What the second reader of input i is given as its gradient (times 3 in
+ * plans): of the size of the gradient looked for, so that no digits are lost.
+ * New memory. */
+float *nnc_second(const struct nnc_data *d, int i);
 void nnc_result_free(struct nnc_result *r);
 
 /* Run one variant; *r is new. */

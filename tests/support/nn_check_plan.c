@@ -32,9 +32,7 @@ static struct nn_train *plan(const struct nnc_data *d,
     return t;
 }
 
-/* What the second reader of input i, times 3, is given as its gradient: of
- * the size of the gradient looked for, so that no digits are lost. */
-static float *second(const struct nnc_data *d, int i)
+float *nnc_second(const struct nnc_data *d, int i)
 {
     float *r = nnc_floats(d->n_in[i]);
     double scale = 0;
@@ -62,7 +60,7 @@ void nnc_train(const struct nnc_data *d, const struct nnc_variant *v,
     float *more[NN_CHECK_INPUTS] = {0};
     for (int i = 0, k = 1; i < d->c->n_in && v->behind; i++) {
         if (!d->c->no_grad[i])
-            dout[k++] = more[i] = second(d, i);
+            dout[k++] = more[i] = nnc_second(d, i);
     }
     float one = 1;
     if (!d->dout && v->behind)
