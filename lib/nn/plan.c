@@ -38,8 +38,19 @@ static enum err_code node_steps(struct nn_planner *p, int i, struct err *e)
     return r ? r : nn_plan_sides(p, i, 0, e);
 }
 
-/* Blocked layouts need concat parts to start at whole blocks. */
-static enum nn_layout choose_layout(const struct nn_planner *p)
+/* Passes over blocks need concat parts to start at whole blocks. */
+static bool is_uneven(const struct nn_planner *p, int i)
+{
+    const struct nn_pnode *q = &p->n[i];
+    bool uneven = false;
+    for (int k = 0; k + 1 < q->n_in; k++)
+        uneven = uneven || p->n[q->in[k]].node->shape.c % 16;
+    return uneven && q->kind == NN_KIND_CONCAT && q->fate != NN_FATE_DEAD;
+}
+
+/* Blocks, for Winograd and bf16 kernels, unless uneven concats, which then run
+ * by themselves, would cost more than that saves. */
+static enum nn_layout choose_layout(struct nn_planner *p)
 {
     const struct nn_net *net = p->net;
     if (net->path == NN_PATH_BLAS)
@@ -47,14 +58,20 @@ static enum nn_layout choose_layout(const struct nn_planner *p)
     if (!nn_conv_has_block16() ||
         (net->mode != NN_FAST && net->type != DT_BF16))
         return NN_LAST;
+    double gflop = 0, mb = 0;
     for (int i = 0; i < p->g->n; i++) {
-        const struct nn_pnode *q = &p->n[i];
-        if (q->kind != NN_KIND_CONCAT || q->fate == NN_FATE_DEAD)
-            continue;
-        for (int k = 0; k + 1 < q->n_in; k++) {
-            if (p->n[q->in[k]].node->shape.c % 16)
-                return NN_LAST;
-        }
+        const struct nn_shape s = p->n[i].node->shape;
+        if (is_uneven(p, i))
+            mb += (double)(s.c * s.h * s.w) * 4e-6;
+        else if (p->n[i].kind == NN_KIND_CONV && p->n[i].fate != NN_FATE_DEAD &&
+                 (net->type == DT_BF16 || nn_plan_winograd(p, i)))
+            gflop += p->n[i].node->op->gflop(p->n[i].node);
+    }
+    if (mb > 0 && mb > 2 * gflop)
+        return NN_LAST;
+    for (int i = 0; i < p->g->n; i++) {
+        if (is_uneven(p, i))
+            p->n[i].kind = NN_KIND_OP;
     }
     return NN_BLOCK16;
 }
@@ -67,6 +84,7 @@ static enum err_code plan_into(struct nn_planner *p, struct err *e)
     nn_plan_kinds(p);
     p->net->layout = choose_layout(p);
     nn_plan_fuse(p);
+    nn_plan_layouts(p);
     enum err_code r = OK;
     for (int i = 0; i < p->g->n && !r; i++) {
         r = node_steps(p, i, e);

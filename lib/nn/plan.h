@@ -115,6 +115,7 @@ struct nn_pnode {
     enum nn_act act;             /* act: which; others: what follows on the
                                     value and is done with it */
     float alpha;
+    enum nn_layout layout; /* conv: of input and output */
     enum nn_fate fate;
     int rep;     /* the node whose buffer holds this node's value */
     int norm;    /* conv: the norm folded into it, or -1 */
@@ -182,7 +183,13 @@ enum err_code nn_plan_weights(const struct nn_planner *p, int i, int64_t g,
                               struct nn_plan_weights *w,
                               struct err *e) MUST_USE;
 void nn_plan_weights_free(struct nn_plan_weights *w);
+/* plan_layout.c: the layout of each convolution's kernel. */
+void nn_plan_layouts(struct nn_planner *p);
 /* plan_conv.c */
+/* Is a Winograd kernel wanted for convolution i, and worth it? */
+bool nn_plan_winograd(const struct nn_planner *p, int i);
+/* How many neighbouring pixels it makes at once. */
+int64_t nn_plan_spread(const struct nn_planner *p, int i);
 enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e) MUST_USE;
 /* plan_pass.c: a node by a pass, with the norms that read it; the norms from
  * node `from` on that read a value already in a buffer. */

@@ -11,7 +11,7 @@
  * their work. Then g neighbouring pixels are made as one pixel of g times as
  * many channels, by a window g - 1 wider that is moved by g. Returns g, a
  * divisor of the width; 1 where it does not pay. */
-static int64_t spread_of(const struct nn_planner *p, int i)
+int64_t nn_plan_spread(const struct nn_planner *p, int i)
 {
     const struct nn_pnode *q = &p->n[i];
     const struct nn_conv_attr *a = nn_attr(q->node);
@@ -26,15 +26,26 @@ static int64_t spread_of(const struct nn_planner *p, int i)
     return g;
 }
 
+bool nn_plan_winograd(const struct nn_planner *p, int i)
+{
+    const struct nn_conv_attr *a = nn_attr(p->n[i].node);
+    const struct nn_shape s = p->n[i].node->shape;
+    return p->net->mode == NN_FAST && a->kernel_h == 3 && a->kernel_w == 3 &&
+           a->stride == 1 && a->dilation == 1 && a->groups == 1 &&
+           !a->transposed && s.c >= 16 &&
+           p->n[p->n[i].in[0]].node->shape.c >= 16 &&
+           p->net->batch * s.h * s.w >= WINOGRAD_PIXELS;
+}
+
 /* Blocked kernels take the few channels of a picture as they come. */
 static enum nn_layout layout_in(const struct nn_planner *p, int i, int from)
 {
     const struct nn_conv_attr *a = nn_attr(p->n[i].node);
     bool few =
         p->n[from].node->shape.c < 16 && !a->transposed && a->groups == 1;
-    if (p->net->layout == NN_BLOCK16 && few && nn_plan_is_plain(p, from))
+    if (p->n[i].layout == NN_BLOCK16 && few && nn_plan_is_plain(p, from))
         return NN_PLAIN;
-    return p->net->layout;
+    return p->n[i].layout;
 }
 
 static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
@@ -55,8 +66,7 @@ static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
     d.act = q->act;
     d.alpha = q->alpha;
     d.sum = q->sum >= 0;
-    d.winograd = net->mode == NN_FAST && g == 1 &&
-                 d.out.batch * d.out.shape.h * d.out.shape.w >= WINOGRAD_PIXELS;
+    d.winograd = nn_plan_winograd(p, i);
     d.path = net->path;
     if (!r)
         r = nn_conv_new(&d, &s->conv, e);
@@ -75,11 +85,11 @@ enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e)
 {
     const struct nn_pnode *q = &p->n[i];
     struct nn_net *net = p->net;
-    int64_t g = spread_of(p, i);
+    int64_t g = nn_plan_spread(p, i);
     int src = nn_plan_form(p, q->in[0], layout_in(p, i, q->in[0]), net->type);
     int sum = -1;
     if (src >= 0 && q->sum >= 0)
-        sum = nn_plan_form(p, q->sum, net->layout, net->type);
+        sum = nn_plan_form(p, q->sum, q->layout, net->type);
     if (src < 0 || (q->sum >= 0 && sum < 0))
         return nn_plan_no_memory(e);
     struct nn_step *s = nn_plan_step(p, NN_STEP_CONV, i);
@@ -89,7 +99,7 @@ enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e)
     nn_plan_reads(p, src);
     if (sum >= 0)
         nn_plan_reads(p, sum);
-    s->dst = nn_plan_writes(p, i, net->layout, net->type);
+    s->dst = nn_plan_writes(p, i, q->layout, net->type);
     if (s->dst < 0)
         return nn_plan_no_memory(e);
     struct nn_buffer *d = &net->buffer[s->dst];
