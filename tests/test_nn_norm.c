@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "lib/base/mem.h"
 #include "lib/nn/threads.h"
 #include "tests/support/nn_check.h"
 
@@ -224,6 +225,69 @@ static void test_counters(void **state)
     }
 }
 
+/* A plan with every norm; false where memory ran out. */
+static bool plan_all(enum nn_path path)
+{
+    struct err e = {0};
+    const struct norm kinds[] = {{.kind = BATCH},
+                                 {.kind = BATCH, .eval = true, .relu = true},
+                                 {.kind = INSTANCE},
+                                 {.kind = GROUP, .groups = 4},
+                                 {.kind = L2}};
+    struct nn_graph *g = nn_graph_new(&e);
+    struct nn_params *ps = g ? nn_params_new(1, &e) : NULL;
+    struct nn_train *t = NULL;
+    bool ok = ps != NULL;
+    int x = ok ? nn_input(g, 20, 6, 6) : -1;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && ok; i++) {
+        /* Parameters beforehand: only the plan's memory is to fail here. */
+        static const char *const names[] = {"weight", "bias", "running_mean",
+                                            "running_var"};
+        const int64_t c = 20;
+        struct nn_param *p;
+        for (int k = 0; k < 4 && ok; k++)
+            ok = !nn_params_get(ps, names[k], 1, &c, k > 1,
+                                (struct nn_init_spec){.kind = NN_INIT_ONE}, &p,
+                                &e);
+        ok = ok && !nn_graph_status(g, &e);
+        if (ok)
+            x = build(g, ps, &x, &kinds[i]);
+    }
+    ok = ok && !nn_graph_status(g, &e);
+    if (ok)
+        nn_output(g, x);
+    struct nn_train_options o = {.batch = 2, .path = path};
+    ok = ok && !nn_train_new(g, &o, &t, &e);
+    float in[2 * 20 * 36] = {1, 2};
+    const float *from = in;
+    ok = ok && !nn_train_forward(t, &from, &e);
+    if (!ok)
+        assert_int_equal(e.code, ERR_NOMEM);
+    nn_train_free(&t);
+    nn_graph_free(&g);
+    nn_params_free(&ps);
+    return ok;
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (enum nn_path p = NN_PATH_DNNL; p <= NN_PATH_BLAS; p++) {
+        if (p == NN_PATH_DNNL && !nn_has_dnnl())
+            continue;
+        assert_true(plan_all(p));
+        int64_t live = mem_live();
+        bool ok = false;
+        for (uint64_t n = 1; !ok; n++) {
+            mem_fail_nth(n);
+            ok = plan_all(p);
+            assert_true(ok == !mem_fail_hit());
+            mem_fail_nth(0);
+            assert_int_equal(mem_live(), live);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -232,6 +296,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_batch),        cmocka_unit_test(test_batch_eval),
         cmocka_unit_test(test_batch_vector), cmocka_unit_test(test_instance),
         cmocka_unit_test(test_group),        cmocka_unit_test(test_l2),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_counters)};
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
