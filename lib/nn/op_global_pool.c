@@ -76,11 +76,47 @@ NN_INLINE void best_group(const struct nn_view *v, int64_t at, int64_t n,
     }
 }
 
+/* One channel by itself: 16 partial maxima, then where the first one is. */
+NN_INLINE void best_plain(const struct nn_view *v, int64_t at, float *best,
+                          int32_t *where, bool half)
+{
+    int64_t n = v->shape.h * v->shape.w, whole = n / NN_GROUP * NN_GROUP;
+    float part[NN_GROUP], top = -INFINITY;
+    for (int k = 0; k < NN_GROUP; k++)
+        part[k] = -INFINITY;
+    for (int64_t i = 0; i < whole; i += NN_GROUP) {
+#pragma omp simd
+        for (int64_t k = 0; k < NN_GROUP; k++) {
+            float q = nn_load(v->data, at + i + k, half);
+            part[k] = (q > part[k]) | (q != q) ? q : part[k];
+        }
+    }
+    for (int64_t i = whole; i < n; i++) {
+        float q = nn_load(v->data, at + i, half);
+        part[i - whole] =
+            (q > part[i - whole]) | (q != q) ? q : part[i - whole];
+    }
+    for (int k = 0; k < NN_GROUP; k++)
+        top = (part[k] > top) | (part[k] != part[k]) ? part[k] : top;
+    int64_t i = 0;
+    for (; i < n - 1; i++) {
+        float q = nn_load(v->data, at + i, half);
+        if (top != top ? q != q : q >= top)
+            break;
+    }
+    *best = top;
+    *where = (int32_t)i;
+}
+
 CLONES
 static void maxima(const struct nn_view *v, int64_t at, int64_t n, float *best,
                    int32_t *where)
 {
-    if (nn_half(v) && n == NN_GROUP)
+    if (nn_view_lane(v) == 1 && nn_half(v))
+        best_plain(v, at, best, where, true);
+    else if (nn_view_lane(v) == 1)
+        best_plain(v, at, best, where, false);
+    else if (nn_half(v) && n == NN_GROUP)
         best_group(v, at, NN_GROUP, best, where, true);
     else if (n == NN_GROUP)
         best_group(v, at, NN_GROUP, best, where, false);

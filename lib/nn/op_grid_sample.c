@@ -54,6 +54,7 @@ static int64_t corner(int64_t x, int64_t y, struct nn_shape s, int64_t lane)
 }
 
 /* Corners of output pixels o..o+n-1 (of picture b, counted through rows). */
+CLONES
 static void find_corners(const struct nn_exec *x, int64_t b, int64_t o,
                          int64_t n, struct corners *c)
 {
@@ -87,6 +88,20 @@ NN_INLINE void fetch(const float *src, int64_t at, int64_t n, float *out)
         out[i] = at < 0 ? 0.0F : src[at + i];
 }
 
+/* The corners of a chunk in one channel that lies by itself. */
+NN_INLINE void fetch_plain(const float *src, const struct corners *c, int64_t n,
+                           float q[4][CHUNK])
+{
+    for (int k = 0; k < 4; k++) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) {
+            int64_t at = c->at[k][i];
+            float v = src[at < 0 ? 0 : at];
+            q[k][i] = at < 0 ? 0.0F : v;
+        }
+    }
+}
+
 NN_INLINE void sample(const float *src, const struct corners *c, int64_t i,
                       int64_t n, float *dst)
 {
@@ -103,6 +118,16 @@ CLONES
 static void sample_plane(const float *src, const struct corners *c, int64_t n,
                          int64_t lane, float *dst)
 {
+    if (lane == 1) {
+        float q[4][CHUNK];
+        fetch_plain(src, c, n, q);
+        for (int64_t i = 0; i < n; i++) {
+            float u = c->part_x[i], v = c->part_y[i];
+            dst[i] = q[0][i] * ((1 - u) * (1 - v)) + q[1][i] * (u * (1 - v)) +
+                     q[2][i] * ((1 - u) * v) + q[3][i] * (u * v);
+        }
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         for (int64_t k = 0; k < lane; k += NN_GROUP) {
             float *d = dst + i * lane + k;
@@ -155,9 +180,10 @@ static enum err_code forward(struct nn_exec *x, struct err *e)
 /* ---- backward ---- */
 
 /* How the samples of a chunk move with the grid, times the gradient: sums over
- * every 16th channel. */
+ * every 16th channel, or over single channels. */
 struct slopes {
     float x[CHUNK][NN_GROUP], y[CHUNK][NN_GROUP];
+    float plain_x[CHUNK], plain_y[CHUNK];
 };
 
 NN_INLINE void add_slopes(const float *src, const struct corners *c, int64_t i,
@@ -179,6 +205,18 @@ CLONES
 static void slopes_plane(const float *src, const struct corners *c, int64_t n,
                          int64_t lane, const float *g, struct slopes *s)
 {
+    if (lane == 1) {
+        float q[4][CHUNK];
+        fetch_plain(src, c, n, q);
+        for (int64_t i = 0; i < n; i++) {
+            float u = c->part_x[i], v = c->part_y[i];
+            s->plain_x[i] += g[i] * ((q[1][i] - q[0][i]) * (1 - v) +
+                                     (q[3][i] - q[2][i]) * v);
+            s->plain_y[i] += g[i] * ((q[2][i] - q[0][i]) * (1 - u) +
+                                     (q[3][i] - q[1][i]) * u);
+        }
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         for (int64_t k = 0; k < lane; k += NN_GROUP) {
             const float *h = g + i * lane + k;
@@ -190,9 +228,9 @@ static void slopes_plane(const float *src, const struct corners *c, int64_t n,
     }
 }
 
-static float sum_group(const float *v)
+static float sum_group(const float *v, float plain)
 {
-    double sum = 0;
+    double sum = (double)plain;
     for (int i = 0; i < NN_GROUP; i++)
         sum += (double)v[i];
     return (float)sum;
@@ -217,9 +255,9 @@ static void grid_chunk(const struct nn_exec *x, int64_t chunk)
         int64_t l = nn_view_lane(d), at = nn_index(d, b, 0, 0, 0) + (o + i) * l;
         for (int64_t k = 2; k < l; k++)
             out[at + k] = 0;
-        out[at] = sum_group(s.x[i]) * c.slope_x[i];
+        out[at] = sum_group(s.x[i], s.plain_x[i]) * c.slope_x[i];
         out[nn_index(d, b, 1, 0, 0) + (o + i) * l] =
-            sum_group(s.y[i]) * c.slope_y[i];
+            sum_group(s.y[i], s.plain_y[i]) * c.slope_y[i];
     }
 }
 
@@ -242,32 +280,64 @@ static void give_chunk(float *dst, const struct corners *c, const float *g,
                        int64_t n, int64_t lane, int64_t width)
 {
     for (int64_t i = 0; i < n; i++) {
-        if (width == NN_GROUP)
+        if (lane == 1)
+            give(dst, c, i, g + i, 1);
+        else if (width == NN_GROUP)
             give(dst, c, i, g + i * lane, NN_GROUP);
         else
             give(dst, c, i, g + i * lane, width);
     }
 }
 
-/* At most 16 channels that lie side by side: nobody else writes to them. */
-static void picture_group(const struct nn_exec *x, int64_t unit, int64_t groups)
+/* Channels that nobody else writes to: at most 16 of one plane, or up to 8
+ * planes of single channels, which share the work on corners. */
+struct share {
+    int64_t b, plane, planes, channel, width;
+};
+
+static int64_t shares_of(const struct nn_view *d)
+{
+    int64_t lane = nn_view_lane(d), planes = nn_view_planes(d);
+    return lane == 1 ? (planes + 7) / 8
+                     : planes * ((lane + NN_GROUP - 1) / NN_GROUP);
+}
+
+static struct share share_of(const struct nn_view *d, int64_t i)
+{
+    int64_t lane = nn_view_lane(d), each = shares_of(d);
+    int64_t planes = nn_view_planes(d);
+    struct share s = {.b = i / each, .planes = 1, .width = 1};
+    i %= each;
+    if (lane == 1) {
+        s.plane = i * 8;
+        s.planes = nn_min64(8, planes - s.plane);
+    } else {
+        int64_t groups = (lane + NN_GROUP - 1) / NN_GROUP;
+        s.plane = i / groups;
+        s.channel = i % groups * NN_GROUP;
+        s.width = nn_min64(NN_GROUP, lane - s.channel);
+    }
+    s.plane += s.b * planes;
+    return s;
+}
+
+static void picture_share(const struct nn_exec *x, const struct share *s)
 {
     const struct nn_view *d = &x->din[0];
-    int64_t lane = nn_view_lane(d), k = unit % groups * NN_GROUP;
-    int64_t plane = unit / groups, width = nn_min64(NN_GROUP, lane - k);
-    int64_t area = d->shape.h * d->shape.w, b = plane / nn_view_planes(d);
+    int64_t lane = nn_view_lane(d), area = d->shape.h * d->shape.w;
     int64_t pixels = x->out.shape.h * x->out.shape.w;
-    float *dst = (float *)d->data + plane * area * lane + k;
-    for (int64_t i = 0; i < area; i++)
-        memset(dst + i * lane, 0, (size_t)width * sizeof *dst);
+    float *dst = (float *)d->data + s->plane * area * lane + s->channel;
+    const float *g =
+        (const float *)x->dout.data + s->plane * pixels * lane + s->channel;
+    for (int64_t i = 0; i < s->planes * area; i++)
+        memset(dst + i * lane, 0, (size_t)s->width * sizeof *dst);
     for (int64_t o = 0; o < pixels; o += CHUNK) {
         int64_t n = nn_min64(CHUNK, pixels - o);
         struct corners c;
-        find_corners(x, b, o, n, &c);
-        give_chunk(dst, &c,
-                   (const float *)x->dout.data + (plane * pixels + o) * lane +
-                       k,
-                   n, lane, width);
+        find_corners(x, s->b, o, n, &c);
+        for (int64_t p = 0; p < s->planes; p++)
+            give_chunk(dst + p * area * lane, &c, g + (p * pixels + o) * lane,
+                       n, lane, s->width);
     }
 }
 
@@ -282,11 +352,12 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
             grid_chunk(x, i);
     }
     if (d->data) {
-        int64_t groups = (nn_view_lane(d) + NN_GROUP - 1) / NN_GROUP;
-        int64_t n = d->batch * nn_view_planes(d) * groups;
+        int64_t n = d->batch * shares_of(d);
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->out))
-        for (int64_t i = 0; i < n; i++)
-            picture_group(x, i, groups);
+        for (int64_t i = 0; i < n; i++) {
+            struct share s = share_of(d, i);
+            picture_share(x, &s);
+        }
     }
     return OK;
 }

@@ -1,6 +1,8 @@
 /* resize_bilinear: torch.nn.functional.interpolate(mode="bilinear"). */
 #include "lib/nn/clones.h"
 
+#include <string.h>
+
 #include "lib/nn/axis.h"
 #include "lib/nn/ops.h"
 #include "lib/nn/rows.h"
@@ -50,6 +52,26 @@ NN_INLINE void pixel(const struct nn_view *in, const struct nn_view *out,
     }
 }
 
+/* One channel by itself: between the rows first, vectors along them. */
+CLONES
+static void plain_row(const struct nn_view *in, const struct nn_view *out,
+                      const struct axes *a, int64_t row)
+{
+    int64_t len = in->shape.w, oy = row % out->shape.h, y = a->y.from[oy];
+    const float *p =
+        (const float *)in->data + (row / out->shape.h * in->shape.h + y) * len;
+    const float *q = y + 1 < in->shape.h ? p + len : p;
+    const int32_t *from = a->x.from;
+    const float *part = a->x.part;
+    float down = a->y.part[oy], line[NN_ROW + 1];
+    float *d = (float *)out->data + row * out->shape.w;
+    for (int64_t i = 0; i < len; i++)
+        line[i] = (1 - down) * p[i] + down * q[i];
+    line[len] = line[len - 1];
+    for (int64_t o = 0; o < out->shape.w; o++)
+        d[o] = (1 - part[o]) * line[from[o]] + part[o] * line[from[o] + 1];
+}
+
 CLONES
 static void one_row(const struct nn_view *in, const struct nn_view *out,
                     const struct axes *a, int64_t row)
@@ -60,9 +82,7 @@ static void one_row(const struct nn_view *in, const struct nn_view *out,
     int64_t q = y + 1 < in->shape.h ? p + len : p;
     float down = a->y.part[oy];
     bool half = nn_half(in);
-    for (int64_t o = 0; o < w && lane == 1; o++)
-        pixel(in, out, a, p, q, down, row * w + o, o, 1, half);
-    for (int64_t o = 0; o < w && lane > 1; o++) {
+    for (int64_t o = 0; o < w; o++) {
         for (int64_t c = 0; c < lane; c += NN_GROUP) {
             int64_t to = (row * w + o) * lane + c, n = lane - c;
             if (n >= NN_GROUP && half)
@@ -75,14 +95,24 @@ static void one_row(const struct nn_view *in, const struct nn_view *out,
     }
 }
 
+/* One channel of f32 whose rows fit a buffer? */
+static bool is_plain(const struct nn_view *v)
+{
+    return nn_view_lane(v) == 1 && !nn_half(v) && v->shape.w <= NN_ROW;
+}
+
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
     struct axes a = axes_of(x);
     int64_t rows = nn_rows(&x->out);
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->out))
-    for (int64_t r = 0; r < rows; r++)
-        one_row(&x->in[0], &x->out, &a, r);
+    for (int64_t r = 0; r < rows; r++) {
+        if (is_plain(&x->in[0]))
+            plain_row(&x->in[0], &x->out, &a, r);
+        else
+            one_row(&x->in[0], &x->out, &a, r);
+    }
     return OK;
 }
 
@@ -122,6 +152,36 @@ NN_INLINE void pixel_back(const struct nn_view *g, const struct nn_view *d,
 }
 
 CLONES
+static void plain_back(const struct nn_view *g, const struct nn_view *d,
+                       const struct axes *a, int64_t row, bool add)
+{
+    int64_t y = row % d->shape.h, w = g->shape.w;
+    int64_t plane = row / d->shape.h * g->shape.h;
+    const float *part = a->x.part;
+    float *to = (float *)d->data + row * d->shape.w;
+    float here[NN_ROW], next[NN_ROW]; /* for from[o] and from[o] + 1 */
+    memset(next, 0, (size_t)w * sizeof *next);
+    for (int64_t oy = taker(&a->y, y); oy < a->y.first[y + 1]; oy++) {
+        const float *f = (const float *)g->data + (plane + oy) * w;
+        float k = share(&a->y, oy, y);
+        for (int64_t i = 0; i < w; i++)
+            next[i] += k * f[i];
+    }
+    for (int64_t i = 0; i < w; i++) {
+        here[i] = (1 - part[i]) * next[i];
+        next[i] *= part[i];
+    }
+    for (int64_t x = 0; x < d->shape.w; x++) {
+        float sum = add ? to[x] : 0;
+        for (int64_t o = taker(&a->x, x); o < a->x.first[x]; o++)
+            sum += next[o];
+        for (int64_t o = a->x.first[x]; o < a->x.first[x + 1]; o++)
+            sum += here[o];
+        to[x] = sum;
+    }
+}
+
+CLONES
 static void row_back(const struct nn_view *g, const struct nn_view *d,
                      const struct axes *a, int64_t row, bool add)
 {
@@ -148,8 +208,12 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
     struct axes a = axes_of(x);
     int64_t rows = nn_rows(&x->din[0]);
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->dout))
-    for (int64_t r = 0; r < rows; r++)
-        row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+    for (int64_t r = 0; r < rows; r++) {
+        if (is_plain(&x->dout))
+            plain_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+        else
+            row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+    }
     return OK;
 }
 

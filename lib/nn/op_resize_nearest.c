@@ -89,6 +89,28 @@ NN_INLINE void pixel_back(const struct nn_view *g, const struct nn_view *d,
         nn_store(d->data, to + i, sum[i], half);
 }
 
+/* One channel by itself: rows first, vectors along them, then columns. */
+CLONES
+static void plain_back(const struct nn_view *g, const struct nn_view *d,
+                       const struct axes *a, int64_t row, bool add)
+{
+    int64_t y = row % d->shape.h, w = g->shape.w;
+    int64_t plane = row / d->shape.h * g->shape.h;
+    float *to = (float *)d->data + row * d->shape.w, sum[NN_ROW];
+    memset(sum, 0, (size_t)w * sizeof *sum);
+    for (int64_t oy = a->y.first[y]; oy < a->y.first[y + 1]; oy++) {
+        const float *f = (const float *)g->data + (plane + oy) * w;
+        for (int64_t i = 0; i < w; i++)
+            sum[i] += f[i];
+    }
+    for (int64_t x = 0; x < d->shape.w; x++) {
+        float all = add ? to[x] : 0;
+        for (int64_t o = a->x.first[x]; o < a->x.first[x + 1]; o++)
+            all += sum[o];
+        to[x] = all;
+    }
+}
+
 CLONES
 static void row_back(const struct nn_view *g, const struct nn_view *d,
                      const struct axes *a, int64_t row, bool add)
@@ -116,8 +138,13 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
     struct axes a = axes_of(x);
     int64_t rows = nn_rows(&x->din[0]);
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->dout))
-    for (int64_t r = 0; r < rows; r++)
-        row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+    for (int64_t r = 0; r < rows; r++) {
+        if (nn_view_lane(&x->dout) == 1 && x->out.shape.w <= NN_ROW &&
+            !nn_half(&x->dout))
+            plain_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+        else
+            row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+    }
     return OK;
 }
 
