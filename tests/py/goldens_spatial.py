@@ -92,6 +92,8 @@ def resizes(g):
             ('nearest_odd', (2, 3, 5, 7), (11, 9)),
             ('nearest_down', (1, 17, 7, 6), (3, 4)),
             ('nearest_same', (1, 5, 4, 6), (4, 6)),
+            # In float 14 / 46 x 23 falls short of 7.
+            ('nearest_short', (1, 1, 14, 2), (46, 2)),
             ('nearest_one', (2, 18, 1, 1), (3, 2))):
         g.case(name, [noise(len(g.arrays), *shape)],
                lambda x, p, t=to: F.interpolate(x, t, mode='nearest'))
