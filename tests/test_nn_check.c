@@ -121,7 +121,7 @@ static void check(void **state)
     (void)state;
     struct nn_check_case c = {.name = "scale.c20",
                               .n_in = 1,
-                              .in = {{20, 3, 5}},
+                              .in = {{20, 2, 5}},
                               .batch = 2,
                               .build = todo.param ? build_param : build,
                               .arg = &todo.fault,

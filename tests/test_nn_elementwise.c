@@ -134,7 +134,7 @@ static int make_slice(struct nn_graph *g, struct nn_params *ps, const int *in,
     return nn_slice(g, in[0], a[0], a[1]);
 }
 
-static const struct nn_shape shape[] = {{3, 5, 7}, {20, 3, 5}, {33, 2, 3}};
+static const struct nn_shape shape[] = {{3, 5, 7}, {20, 2, 5}, {33, 2, 3}};
 static const char *const word[] = {"c3", "c20", "c33"};
 
 /* "<name>.<size>" at each size; second: what a second input looks like. */
@@ -221,6 +221,68 @@ static void test_channels(void **state)
                                    .build = make_slice,
                                    .arg = &slices[i][1]};
         nn_check(GOLDEN, &c);
+    }
+}
+
+/* Numbers for the whole batch, as losses are weighed and summed. */
+static int make_losses(struct nn_graph *g, struct nn_params *ps, const int *in,
+                       const void *arg)
+{
+    (void)ps;
+    (void)arg;
+    int a = nn_mean(g, nn_mul(g, in[0], in[0])), b = nn_mean(g, in[1]);
+    return nn_add(g, nn_scale(g, a, 0.5, 1), nn_mul(g, a, nn_tanh(g, b)));
+}
+
+/* A number for the whole batch times each picture's. */
+static int make_by_whole(struct nn_graph *g, struct nn_params *ps,
+                         const int *in, const void *arg)
+{
+    (void)ps;
+    (void)arg;
+    return nn_mul(g, in[0], nn_mean(g, in[1]));
+}
+
+static int make_chain(struct nn_graph *g, struct nn_params *ps, const int *in,
+                      const void *arg)
+{
+    int y = nn_silu(g, in[0]);
+    y = nn_mul(g, y, nn_sigmoid(g, in[1]));
+    y = nn_concat(g, (const int[]){y, in[0]}, 2);
+    y = nn_slice(g, y, 3, nn_graph_shape(g, in[0]).c);
+    return make_prelu(g, ps, &y, arg);
+}
+
+static void test_whole(void **state)
+{
+    (void)state;
+    struct nn_check_case c = {.name = "losses",
+                              .n_in = 2,
+                              .in = {shape[1], shape[1]},
+                              .batch = 2,
+                              .build = make_losses};
+    nn_check_differences(&c, 3);
+    c.name = "by whole";
+    c.build = make_by_whole;
+    nn_check_differences(&c, 4);
+}
+
+/* Pictures of many chunks, and more channels than a row of channels-last
+ * holds: every op makes the same in every layout. */
+static void test_large(void **state)
+{
+    (void)state;
+    static const struct nn_shape large[] = {
+        {20, 67, 41}, {4, 190, 180}, {2500, 3, 2}};
+    for (int i = 0; i < 9; i++) {
+        struct nn_shape s = large[i / 3];
+        struct nn_shape forms[] = {s, {s.c, 1, 1}, {1, s.h, s.w}};
+        struct nn_check_case c = {.name = i < 6 ? "large" : "wide",
+                                  .n_in = 2,
+                                  .in = {s, forms[i % 3]},
+                                  .batch = 2,
+                                  .build = i % 3 ? make_mul : make_chain};
+        nn_check_layouts(&c, (uint64_t)i);
     }
 }
 
@@ -332,10 +394,11 @@ static int make_dropout(struct nn_graph *g, struct nn_params *ps, const int *in,
 static void test_dropout_layouts(void **state)
 {
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    static const struct nn_shape large[] = {{20, 67, 41}, {2500, 3, 2}};
+    for (int i = 0; i < 5; i++) {
         struct nn_check_case c = {.name = "dropout",
                                   .n_in = 1,
-                                  .in = {shape[i]},
+                                  .in = {i < 3 ? shape[i] : large[i - 3]},
                                   .batch = 2,
                                   .build = make_dropout,
                                   .no_inference = true};
@@ -453,6 +516,8 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(test_sums),
                                        cmocka_unit_test(test_products),
                                        cmocka_unit_test(test_channels),
+                                       cmocka_unit_test(test_whole),
+                                       cmocka_unit_test(test_large),
                                        cmocka_unit_test(test_dropout),
                                        cmocka_unit_test(test_dropout_layouts),
                                        cmocka_unit_test(test_vector_math),

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from nn_goldens import Goldens, away, noise, uniform
 
-SHAPE = {'c3': (2, 3, 5, 7), 'c20': (2, 20, 3, 5), 'c33': (2, 33, 2, 3)}
+SHAPE = {'c3': (2, 3, 5, 7), 'c20': (2, 20, 2, 5), 'c33': (2, 33, 2, 3)}
 
 
 def activations(g):

@@ -40,7 +40,8 @@ struct nn_check_case {
 void nn_check(const char *golden_file, const struct nn_check_case *c);
 /* For ops without goldens. */
 void nn_check_differences(const struct nn_check_case *c, uint64_t seed);
-/* For random ops: the op alone makes the same in every layout and type. */
+/* Without plans and differences: each op alone makes the same in every layout
+ * and type. For random ops, and for large pictures. */
 void nn_check_layouts(const struct nn_check_case *c, uint64_t seed);
 
 #endif

@@ -284,8 +284,9 @@ static void fill_grads(struct alone *a)
         nnc_fail(a->d, a->v, "%s", e.text);
     for (int i = 0; i < (int)nn_params_count(a->n.ps); i++) {
         struct nn_param *p = nn_params_at(a->n.ps, (size_t)i);
+        float first = before(a, i);
         for (size_t k = 0; k < p->value->count && p->grad; k++)
-            p->grad[k] = before(a, i);
+            p->grad[k] = first;
     }
 }
 
@@ -307,8 +308,9 @@ static void result(const struct alone *a, struct nnc_result *r)
     }
     nnc_take_params(&a->n, r);
     for (int i = 0; i < r->n_param; i++) {
+        float first = before(a, i);
         for (size_t k = 0; k < r->param[i].n && !r->param[i].buffer; k++)
-            r->param[i].v[k] -= before(a, i);
+            r->param[i].v[k] -= first;
     }
 }
 
