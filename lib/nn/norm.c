@@ -5,6 +5,7 @@
 #include "lib/nn/norm.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/nn/elementwise.h"
