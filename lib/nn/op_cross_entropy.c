@@ -10,6 +10,7 @@
 #include "lib/nn/loss.h"
 #include "lib/nn/ops.h"
 #include "lib/nn/spatial.h"
+#include "lib/nn/vecmath.h"
 
 struct attr {
     float smoothing;
@@ -65,20 +66,24 @@ static struct block block_of(const struct nn_exec *x, int64_t i)
 }
 
 /* The block's log(sum(exp)) and mean of x, of every pixel. */
+CLONES
 static void reduce(const struct block *b, float *mean)
 {
     float top[BLOCK];
     double sum[BLOCK] = {0}, plain[BLOCK] = {0};
     for (int64_t i = 0; i < b->m; i++)
         top[i] = -INFINITY;
-    for (int64_t c = 0; c < b->classes; c++)
-        for (int64_t i = 0; i < b->m; i++)
-            top[i] = fmaxf(top[i], b->x[c * b->area + i]);
     for (int64_t c = 0; c < b->classes; c++) {
+        const float *v = b->x + c * b->area;
+        for (int64_t i = 0; i < b->m; i++)
+            top[i] = v[i] > top[i] ? v[i] : top[i];
+    }
+    for (int64_t c = 0; c < b->classes; c++) {
+        const float *v = b->x + c * b->area;
+#pragma omp simd
         for (int64_t i = 0; i < b->m; i++) {
-            float v = b->x[c * b->area + i];
-            sum[i] += (double)expf(v - top[i]);
-            plain[i] += (double)v;
+            sum[i] += (double)nn_exp(v[i] - top[i]);
+            plain[i] += (double)v[i];
         }
     }
     for (int64_t i = 0; i < b->m; i++) {
@@ -87,11 +92,43 @@ static void reduce(const struct block *b, float *mean)
     }
 }
 
+/* The same of a vector, whose classes lie side by side. */
+CLONES
+static void reduce_vector(const struct block *b, float *mean)
+{
+    int64_t n = b->classes, whole = n / NN_GROUP * NN_GROUP;
+    float top = -INFINITY;
+    double sum[NN_GROUP] = {0}, plain[NN_GROUP] = {0}, all = 0, mass = 0;
+    for (int64_t c = 0; c < n; c++)
+        top = b->x[c] > top ? b->x[c] : top;
+    for (int64_t c = 0; c < whole; c += NN_GROUP) {
+        const float *v = b->x + c;
+#pragma omp simd
+        for (int64_t i = 0; i < NN_GROUP; i++) {
+            sum[i] += (double)nn_exp(v[i] - top);
+            plain[i] += (double)v[i];
+        }
+    }
+    for (int64_t c = whole; c < n; c++) {
+        sum[c - whole] += (double)nn_exp(b->x[c] - top);
+        plain[c - whole] += (double)b->x[c];
+    }
+    for (int i = 0; i < NN_GROUP; i++) {
+        mass += sum[i];
+        all += plain[i];
+    }
+    b->lse[0] = (float)((double)top + log(mass));
+    mean[0] = (float)(all / (double)n);
+}
+
 static double block_loss(const struct block *b, float smoothing)
 {
     float mean[BLOCK];
     double loss = 0;
-    reduce(b, mean);
+    if (b->area == 1)
+        reduce_vector(b, mean);
+    else
+        reduce(b, mean);
     for (int64_t i = 0; i < b->m; i++) {
         if (b->label[i] < 0)
             continue;
@@ -141,20 +178,37 @@ static enum err_code forward(struct nn_exec *x, struct err *e)
     return OK;
 }
 
-static void block_back(const struct block *b, float smoothing, float scale,
-                       float *d, bool add)
+/* Slopes of one class at m pixels; those without a label get 0. */
+CLONES
+static void class_back(const struct block *b, int64_t c, const struct attr *a,
+                       float scale, float *to, bool add)
 {
-    float even = smoothing / (float)b->classes;
-    for (int64_t c = 0; c < b->classes; c++) {
-        const float *v = b->x + c * b->area;
-        float *to = d + c * b->area;
-        for (int64_t i = 0; i < b->m; i++) {
-            float right = b->label[i] == (float)c ? 1 - smoothing : 0;
-            float g = (expf(v[i] - b->lse[i]) - right - even) * scale;
-            g = b->label[i] < 0 ? 0 : g;
-            to[i] = add ? to[i] + g : g;
-        }
+    const float *v = b->x + c * b->area;
+    float even = a->smoothing / (float)b->classes, own = 1 - a->smoothing;
+#pragma omp simd
+    for (int64_t i = 0; i < b->m; i++) {
+        float right = b->label[i] == (float)c ? own : 0;
+        float g = (nn_exp(v[i] - b->lse[i]) - right - even) * scale;
+        g = b->label[i] < 0 ? 0 : g;
+        float old = add ? to[i] : 0;
+        to[i] = old + g;
     }
+}
+
+/* Slopes of all classes of a vector. */
+CLONES
+static void vector_back(const struct block *b, const struct attr *a,
+                        float scale, float *to, bool add)
+{
+    float even = a->smoothing / (float)b->classes, lse = b->lse[0];
+    scale = b->label[0] < 0 ? 0 : scale;
+#pragma omp simd
+    for (int64_t c = 0; c < b->classes; c++) {
+        float old = add ? to[c] : 0;
+        to[c] = old + (nn_exp(b->x[c] - lse) - even) * scale;
+    }
+    if (b->label[0] >= 0)
+        to[(int64_t)b->label[0]] -= (1 - a->smoothing) * scale;
 }
 
 static enum err_code backward(struct nn_exec *x, struct err *e)
@@ -173,7 +227,10 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->in[0]))
     for (int64_t i = 0; i < n; i++) {
         struct block b = block_of(x, i);
-        block_back(&b, a->smoothing, scale, d + b.at, x->din_add[0]);
+        for (int64_t c = 0; c < b.classes && b.area > 1; c++)
+            class_back(&b, c, a, scale, d + b.at + c * b.area, x->din_add[0]);
+        if (b.area == 1)
+            vector_back(&b, a, scale, d + b.at, x->din_add[0]);
     }
     return OK;
 }

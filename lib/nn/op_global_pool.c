@@ -88,16 +88,16 @@ NN_INLINE void best_plain(const struct nn_view *v, int64_t at, float *best,
 #pragma omp simd
         for (int64_t k = 0; k < NN_GROUP; k++) {
             float q = nn_load(v->data, at + i + k, half);
-            part[k] = (q > part[k]) | (q != q) ? q : part[k];
+            part[k] = ((q > part[k]) | (q != q)) ? q : part[k];
         }
     }
     for (int64_t i = whole; i < n; i++) {
         float q = nn_load(v->data, at + i, half);
         part[i - whole] =
-            (q > part[i - whole]) | (q != q) ? q : part[i - whole];
+            ((q > part[i - whole]) | (q != q)) ? q : part[i - whole];
     }
     for (int k = 0; k < NN_GROUP; k++)
-        top = (part[k] > top) | (part[k] != part[k]) ? part[k] : top;
+        top = ((part[k] > top) | (part[k] != part[k])) ? part[k] : top;
     int64_t i = 0;
     for (; i < n - 1; i++) {
         float q = nn_load(v->data, at + i, half);
