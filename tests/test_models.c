@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/models/vgg.h"
+#include "lib/nn/threads.h"
 #include "lib/nn/train.h"
 #include "tests/support/model_cases.h"
 #include "tests/support/model_weights.h"
@@ -18,8 +19,8 @@
  * is 1e-5 or less. Winograd's transforms lose about a digit. */
 #define TOL_FORWARD 1e-4
 #define TOL_GRADIENT 1e-3
-/* A bias before a norm has no gradient but rounding, which grows with what it
- * is the sum of: told by the weights beside it. */
+/* A bias before a norm has little or no gradient but rounding, which grows with
+ * what it is the sum of: told by the weights beside it. */
 #define TOL_BIAS 1e-4
 /* bf16 keeps 8 bits; errors of layers add up. Relative to the norm. */
 #define TOL_BF16 0.1
@@ -35,9 +36,7 @@ static double bias_floor(const struct nn_params *ps, const char *name)
         return 0;
     snprintf(weight, sizeof weight, "%.*sweight", (int)n - 4, name);
     const struct nn_param *p = nn_params_find(ps, weight);
-    return p && p->value->ndim > 1
-               ? TOL_BIAS * largest(p->grad, p->value->count)
-               : 0;
+    return p ? TOL_BIAS * largest(p->grad, p->value->count) : 0;
 }
 
 static void check_params(const struct written *w, const char *variant,
@@ -276,8 +275,10 @@ static int close_golden(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_training),
