@@ -47,8 +47,12 @@ static int build(const struct kind *k, struct nn_graph *g, struct nn_params *ps,
                  struct nn_shape s)
 {
     int x = nn_input(g, s.c, s.h, s.w);
-    if (k->two)
+    if (!strcmp(k->name, "add"))
         return nn_add(g, x, nn_input(g, s.c, s.h, s.w));
+    if (!strcmp(k->name, "concat"))
+        return nn_concat(g, (const int[]){x, nn_input(g, s.c, s.h, s.w)}, 2);
+    if (!strcmp(k->name, "dropout"))
+        return nn_dropout(g, x, 0.5);
     if (!strcmp(k->name, "relu"))
         return nn_relu(g, x);
     if (!strcmp(k->name, "tanh"))
@@ -109,6 +113,8 @@ static void run(const struct kind *k, struct nn_shape s, int64_t batch,
     struct nn_view v = {
         .dtype = type, .layout = layout, .shape = s, .batch = batch};
     const struct nn_node *n = &g->node[node];
+    struct nn_view out = v;
+    out.shape = n->shape;
     struct nn_exec x = {.node = n,
                         .path = path,
                         .training = true,
@@ -116,17 +122,17 @@ static void run(const struct kind *k, struct nn_shape s, int64_t batch,
                         .relu = k->relu,
                         .dparam = n->n_param > 0,
                         .in = {v, v},
-                        .out = v,
+                        .out = out,
                         .din = {v, v},
-                        .dout = v,
+                        .dout = out,
                         .din_wanted = {true, k->two}};
     need(!n->op->prepare || !n->op->prepare(&x, &e), e.text);
     for (int i = 0; i < n->n_in; i++) {
         x.in[i].data = filled(&v);
         x.din[i].data = filled(&v);
     }
-    x.out.data = filled(&v);
-    x.dout.data = filled(&v);
+    x.out.data = filled(&out);
+    x.dout.data = filled(&out);
     x.scratch = mem_aligned(x.scratch_bytes + 1);
     x.keep = mem_aligned(x.keep_bytes + 1);
     need(x.scratch && x.keep, "no memory");
@@ -156,6 +162,8 @@ int main(int argc, char **argv)
 {
     static const struct kind kinds[] = {{"relu", 2, 3, false, false},
                                         {"add", 3, 3, false, true},
+                                        {"concat", 4, 4, false, true},
+                                        {"dropout", 2, 2, false, false},
                                         {"tanh", 2, 3, false, false},
                                         {"batch_norm", 2, 3, false, false},
                                         {"batch_norm+relu", 2, 3, true, false},

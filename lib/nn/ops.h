@@ -51,7 +51,7 @@ int nn_add(struct nn_graph *g, int a, int b);
 /* Same shapes, or b of [C,1,1] or [1,H,W] or [1,1,1]: broadcast. */
 int nn_mul(struct nn_graph *g, int a, int b);
 int nn_scale(struct nn_graph *g, int x, double factor, double shift);
-/* Per channel: (x - mean[c]) / std[c], constants; c values each. */
+/* Per channel: (x - mean[c]) / std[c], constants; c <= 16 values each. */
 int nn_normalize(struct nn_graph *g, int x, const float *mean,
                  const float *std);
 int nn_concat(struct nn_graph *g, const int *x, int n); /* channels, n <= 8 */
