@@ -191,7 +191,8 @@ static bool is_resnet_50(const struct safetensors *w, const char *prefix)
     return is_resnet(w, prefix, &resnet_50);
 }
 
-/* One with the head of `usual`, or that of the file. */
+/* One with the head of `usual`, or that of the file; a discriminator has its
+ * own whatever the file holds. */
 static enum err_code build_head(const struct nn_scope *s, struct nn_shape in,
                                 const struct safetensors *w, const char *prefix,
                                 struct resnet_info usual, struct err *e)
@@ -201,7 +202,7 @@ static enum err_code build_head(const struct nn_scope *s, struct nn_shape in,
     if (code)
         return code;
     int x = input(s, in, w ? r.channels : 0);
-    if (r.head == RESNET_DISCRIMINATOR)
+    if (usual.head == RESNET_DISCRIMINATOR || r.head == RESNET_DISCRIMINATOR)
         x = resnet_discriminator(s, x, &r.spec, 0.5);
     else if (r.head == RESNET_CLASSES)
         x = resnet_classifier(s, x, &r.spec, r.classes);
