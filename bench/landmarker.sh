@@ -2,7 +2,7 @@
 # FAN's network against PyTorch's best mode (eager, eager channels-last, jit
 # optimize_for_inference): same weights, same threads, turn by turn; medians
 # of ROUNDS processes. One line a case: name, ours, peer, ratio (ours / peer,
-# crops per second). LARGE=no leaves FAN-4 out.
+# crops per second); bf16 where the CPU has it. LARGE=no leaves FAN-4 out.
 set -eu
 BUILD=${BUILD:-build}
 PYTHON=${PYTHON:-/usr/bin/python3}
@@ -18,7 +18,7 @@ median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 # The processes are alone in a bench: PyTorch's threads wait as it likes, ours
 # as they do in a stage (lib/nn/threads.h).
 bench() { # name weights batch runs
-	for kind in exact fast eager nhwc jit; do : > "$tmp/$kind"; done
+	for kind in exact fast bf16 eager nhwc jit; do : > "$tmp/$kind"; done
 	i=0
 	while [ $i -lt "$ROUNDS" ]; do
 		i=$((i + 1))
@@ -26,6 +26,9 @@ bench() { # name weights batch runs
 			--batch "$3" --runs "$4" >> "$tmp/exact"
 		"$BUILD/bench/landmarker_net" "$2" --threads "$THREADS" \
 			--batch "$3" --runs "$4" --fast >> "$tmp/fast"
+		"$BUILD/bench/landmarker_net" "$2" --threads "$THREADS" \
+			--batch "$3" --runs "$4" --bf16 >> "$tmp/bf16" 2>/dev/null ||
+			: # not on this CPU
 		"$PYTHON" bench/landmarker_torch.py "$2" "$3" "$4" "$THREADS" \
 			> "$tmp/torch"
 		read -r a b c < "$tmp/torch"
@@ -33,7 +36,8 @@ bench() { # name weights batch runs
 		echo "$c" >> "$tmp/jit"
 	done
 	peer=$(for k in eager nhwc jit; do median < "$tmp/$k"; done | sort -n | head -n 1)
-	for kind in fast exact; do
+	for kind in fast exact bf16; do
+		[ -s "$tmp/$kind" ] || continue
 		awk -v name="$1 $kind, batch $3" -v n="$3" -v b="$peer" \
 			-v a="$(median < "$tmp/$kind")" 'BEGIN {
 			printf "%-32s ours %8.2f crops/s  peer %8.2f crops/s  ratio %.2f\n",

@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
+#include "lib/nn/conv.h"
 #include "lib/nn/net.h"
 #include "lib/nn/ops.h"
 #include "lib/nn/threads.h"
@@ -477,6 +478,50 @@ static void test_unet(void **state)
     }
 }
 
+/* Few output channels: several pixels are made at once, where they divide the
+ * width; uneven concats of them among blocks that Winograd wants. */
+static void test_few_channels(void **state)
+{
+    (void)state;
+    struct net t = net_new(16, 26, 32);
+    int x = nn_relu(t.g, norm(&t, conv3(&t, 0, 32)));
+    struct geo wide = {.kh = 7, .pad = 3, .biased = true};
+    int one = nn_tanh(t.g, norm(&t, conv_of(&t, x, 1, wide)));
+    int three = conv3(&t, x, 3), five = conv_of(&t, x, 5, wide);
+    nn_output(t.g, nn_concat(t.g, (int[]){one, three, five}, 3));
+    nn_output(t.g, nn_relu(t.g, nn_add(t.g, conv3(&t, x, 3), three)));
+    nn_output(t.g, conv_of(&t, x, 8, (struct geo){.kh = 3, .kw = 4}));
+    check(t);
+}
+
+/* A fast plan in which some convolutions run channels-last and some in
+ * blocks. */
+static void test_mixed_layouts(void **state)
+{
+    (void)state;
+    struct net t = net_new(3, 48, 48);
+    struct geo down = {.kh = 5, .stride = 2, .pad = 2};
+    int x = nn_relu(t.g, norm(&t, conv1(&t, 0, 16)));
+    x = nn_relu(t.g, norm(&t, conv_of(&t, x, 128, down)));
+    x = nn_pad(t.g, x, NN_PAD_REFLECT, 1, 1, 1, 1);
+    x = nn_relu(t.g, norm(&t, conv_of(&t, x, 64, (struct geo){0})));
+    x = nn_add(t.g, x, norm(&t, conv3(&t, nn_sigmoid(t.g, x), 64)));
+    nn_output(t.g, nn_relu(t.g, conv3(&t, x, 32)));
+    if (nn_has_dnnl() && nn_conv_has_block16()) {
+        struct nn_options o = {.mode = NN_FAST, .path = NN_PATH_DNNL};
+        struct nn_net *net = NULL;
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        assert_int_equal(nn_plan(t.g, &o, &net, NULL), OK);
+        assert_int_equal(nn_net_describe(net, &b, NULL), OK);
+        assert_non_null(strstr(buf_str(&b), "convert"));
+        assert_non_null(strstr(buf_str(&b), "wino"));
+        buf_free(&b);
+        nn_net_free(&net);
+    }
+    check(t);
+}
+
 /* Nodes that nobody needs, inputs and nodes that are several outputs. */
 static void test_ends(void **state)
 {
@@ -683,6 +728,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_many_readers),
         cmocka_unit_test(test_many_pieces),
         cmocka_unit_test(test_unet),
+        cmocka_unit_test(test_few_channels),
+        cmocka_unit_test(test_mixed_layouts),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_plans_by_themselves),
         cmocka_unit_test(test_refuses),
