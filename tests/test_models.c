@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/models/resnet.h"
 #include "lib/models/vgg.h"
 #include "lib/nn/threads.h"
 #include "lib/nn/train.h"
@@ -172,40 +173,49 @@ static void test_training_bf16(void **state)
     }
 }
 
-static void test_vgg_loss(void **state)
+/* A loss of two pictures that a frozen network looks at, against the goldens
+ * "<name>.loss" and "<name>.din". */
+static void check_loss(const char *name, double gain, int64_t h, int64_t w,
+                       int (*build)(const struct nn_scope *s, int a, int b))
 {
-    (void)state;
     struct err e = {0};
     struct nn_params *ps = nn_params_new(1, &e);
     struct nn_graph *g = nn_graph_new(&e);
     struct tensor *want = NULL;
     struct nn_train *t = NULL;
-    const size_t n = 2 * 3 * 32 * 48;
+    const size_t n = (size_t)(2 * 3 * h * w);
     float *a = floats(n), *b = floats(n), *d = floats(n), loss;
-    char why[192];
+    char full[32], why[192];
     assert_true(ps && g);
     struct nn_scope s = nn_scope(g, ps);
-    int x = nn_input(g, 3, 32, 48), y = nn_input(g, 3, 32, 48);
-    nn_output(g, vgg_loss(&s, x, y, 8));
-    seed_weights(ps, RELU_GAIN, 0);
-    seeded_noise("vgg-loss.a", a, n);
-    seeded_noise("vgg-loss.b", b, n);
+    int x = nn_input(g, 3, h, w), y = nn_input(g, 3, h, w);
+    nn_output(g, build(&s, x, y));
+    seed_weights(ps, gain, 0);
+    snprintf(full, sizeof full, "%s.a", name);
+    seeded_noise(full, a, n);
+    snprintf(full, sizeof full, "%s.b", name);
+    seeded_noise(full, b, n);
+    snprintf(full, sizeof full, "%s.loss", name);
     struct nn_train_options o = {.batch = 2, .input_grads = true};
     if (nn_train_new(g, &o, &t, &e) ||
         nn_train_forward(t, (const float *[]){a, b}, &e) ||
         nn_train_backward(t, NULL, &e) ||
-        safetensors_tensor(golden, "vgg-loss.loss", &want, &e))
+        safetensors_tensor(golden, full, &want, &e))
         fail_msg("%s", e.text);
     nn_train_output(t, 0, &loss);
-    assert_float_equal(loss, tensor_f32(want)[0], 1e-5);
+    double expected = (double)tensor_f32(want)[0];
+    if (fabs((double)loss - expected) > 1e-5 * expected)
+        fail_msg("%s is %.8g, not %.8g", full, (double)loss, expected);
     nn_train_input_grad(t, 0, d);
-    if (!digest_check(golden, "vgg-loss.din", d, n, TOL_GRADIENT, 0, why,
-                      sizeof why))
-        fail_msg("vgg-loss.din: %s", why);
+    snprintf(full, sizeof full, "%s.din", name);
+    if (!digest_check(golden, full, d, n, TOL_GRADIENT, 0, why, sizeof why))
+        fail_msg("%s: %s", full, why);
     nn_train_input_grad(t, 1, d);
     assert_true(largest(d, n) == 0);
-    for (size_t i = 0; i < nn_params_count(ps); i++)
+    for (size_t i = 0; i < nn_params_count(ps); i++) {
         assert_null(nn_params_at(ps, i)->grad); /* frozen */
+        assert_int_equal(nn_params_at(ps, i)->updates, 0);
+    }
     tensor_free(&want);
     nn_train_free(&t);
     nn_graph_free(&g);
@@ -213,6 +223,25 @@ static void test_vgg_loss(void **state)
     mem_free(a);
     mem_free(b);
     mem_free(d);
+}
+
+static int perceptual(const struct nn_scope *s, int a, int b)
+{
+    return vgg_loss(s, a, b, 8);
+}
+
+static int identity(const struct nn_scope *s, int a, int b)
+{
+    struct resnet_spec p = resnet_34;
+    p.width = 8;
+    return resnet_identity_loss(s, a, b, &p);
+}
+
+static void test_losses(void **state)
+{
+    (void)state;
+    check_loss("vgg-loss", RELU_GAIN, 32, 48, perceptual);
+    check_loss("identity", 1, 48, 64, identity);
 }
 
 /* Parameters and multiply-adds as published (networks.md). */
@@ -286,7 +315,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_training_blas),
         cmocka_unit_test(test_training_bf16),
         cmocka_unit_test(test_eval),
-        cmocka_unit_test(test_vgg_loss),
+        cmocka_unit_test(test_losses),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }

@@ -93,6 +93,21 @@ int resnet_discriminator(const struct nn_scope *s, int x,
     return nn_linear_layer(s, x, "fc.3", 1, false);
 }
 
+int resnet_identity_loss(const struct nn_scope *id, int a, int b,
+                         const struct resnet_spec *p)
+{
+    struct nn_graph *g = id->g;
+    nn_graph_frozen(g, true);
+    nn_graph_eval(g, true);
+    b = resnet_embedding(id, nn_detach(g, b), p);
+    a = resnet_embedding(id, a, p);
+    nn_graph_frozen(g, false);
+    nn_graph_eval(g, false);
+    /* Every pair belongs together: 1 for each picture. */
+    int same = nn_scale(g, nn_slice(g, b, 0, 1), 0, 1);
+    return nn_cosine_embedding_loss(g, a, b, same, 0);
+}
+
 enum err_code resnet_read(const struct safetensors *w, const char *prefix,
                           struct resnet_info *info, struct err *e)
 {

@@ -33,6 +33,15 @@ int resnet_classifier(const struct nn_scope *s, int x,
 int resnet_discriminator(const struct nn_scope *s, int x,
                          const struct resnet_spec *p, double dropout);
 
+/* The seed's identity loss (P2P: p2p/train.py): the mean over the batch of 1 -
+ * cosine of the embeddings of a and b, pictures as the net takes them. id is
+ * the scope of the identity net (a ResNet-34), which is frozen and goes by its
+ * running statistics; gradients go to a only. Nodes added after this call are
+ * trained again (nn_graph_frozen and nn_graph_eval off). Returns one number
+ * for the batch. */
+int resnet_identity_loss(const struct nn_scope *id, int a, int b,
+                         const struct resnet_spec *p);
+
 /* What heads a file holds. */
 enum resnet_head { RESNET_NO_HEAD, RESNET_CLASSES, RESNET_DISCRIMINATOR };
 struct resnet_info {

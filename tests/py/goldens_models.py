@@ -121,6 +121,18 @@ def run_vgg_loss(g):
     g.keep('vgg-loss.din', digest('vgg-loss.din', a.grad, OUTPUT_ELEMENTS))
 
 
+def run_identity_loss(g):
+    net = seed_weights(ResNet((3, 4, 6, 3), width=8, head='embedding')).eval()
+    a = seeded_noise('identity.a', 2, 3, 48, 64).requires_grad_(True)
+    b = seeded_noise('identity.b', 2, 3, 48, 64)
+    with torch.no_grad():
+        fb = net(b)[0]
+    loss = F.cosine_embedding_loss(net(a)[0], fb, torch.ones(1))
+    loss.backward()
+    g.keep('identity.loss', np.float32([loss.item()]))
+    g.keep('identity.din', digest('identity.din', a.grad, OUTPUT_ELEMENTS))
+
+
 class Margin:
     """The least distance from a kink of all ReLUs and maximum pools within,
     in units of the root mean square of their inputs."""
@@ -186,6 +198,7 @@ def main():
     for name, case in CASES.items():
         run_case(g, name, *case)
     run_vgg_loss(g)
+    run_identity_loss(g)
     return g.finish('goldens_models.py')
 
 
