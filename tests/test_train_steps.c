@@ -11,6 +11,7 @@
 #include "lib/models/gan_pair.h"
 #include "lib/models/global_generator.h"
 #include "lib/models/resnet.h"
+#include "lib/models/vgg.h"
 #include "lib/nn/threads.h"
 #include "tests/support/model_weights.h"
 
@@ -259,6 +260,79 @@ static void test_gan_refuses(void **state)
     gan_pair_free(&pair);
 }
 
+static int dropped_discriminator(const struct nn_scope *s, int x,
+                                 const void *arg)
+{
+    return resnet_discriminator(s, x, arg, 0.5);
+}
+
+static int with_vgg(struct nn_graph *g, int fake, int target, const void *arg)
+{
+    struct nn_params *vgg = NULL;
+    memcpy(&vgg, arg, sizeof vgg);
+    struct nn_scope s = nn_scope(g, vgg);
+    return nn_add(g, nn_mse_loss(g, fake, target),
+                  vgg_loss(&s, fake, target, 2));
+}
+
+/* Two steps with a perceptual loss and dropout; the dropout's state is runs. */
+static void two_steps(struct nn_params *vgg, uint64_t runs,
+                      struct gan_losses losses[2], double *mse)
+{
+    struct err e = {0};
+    struct nn_params *ps[2] = {nn_params_new(1, &e), nn_params_new(2, &e)};
+    struct gan_pair *pair = NULL;
+    const size_t n = BATCH * 3 * GAN_SIDE * GAN_SIDE;
+    float *x = floats(2 * n), *y = floats(n);
+    assert_true(ps[0] && ps[1]);
+    struct gan_pair_options p = gan_options(ps, &plans[0]);
+    p.discriminator.build = dropped_discriminator;
+    p.content = with_vgg;
+    p.content_arg = &vgg;
+    if (gan_pair_new(&p, &pair, &e))
+        fail_msg("%s", e.text);
+    gan_pair_set_runs(pair, runs);
+    for (int i = 0; i < 2; i++) {
+        sample("gan", i, GAN_SIDE, x, y);
+        if (gan_pair_step(pair, x, y, &losses[i], &e))
+            fail_msg("%s", e.text);
+    }
+    assert_true(gan_pair_runs(pair) == runs + 2);
+    assert_true(gan_pair_bytes(pair) > 4 * n);
+    *mse = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)gan_pair_made(pair)[i] - (double)y[i];
+        *mse += d * d / (double)n;
+    }
+    gan_pair_free(&pair);
+    nn_params_free(&ps[0]);
+    nn_params_free(&ps[1]);
+    mem_free(x);
+    mem_free(y);
+}
+
+static void test_gan_content(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct nn_params *vgg = nn_params_new(3, &e);
+    struct gan_losses a[2], b[2], c[2];
+    double mse;
+    assert_non_null(vgg);
+    two_steps(vgg, 0, a, &mse);
+    two_steps(vgg, 0, b, &mse);
+    two_steps(vgg, 5, c, &mse);
+    assert_memory_equal(a, b, sizeof a);
+    assert_true(c[0].discriminator != a[0].discriminator);
+    assert_true(c[0].content == a[0].content); /* no dropout before it */
+    assert_true(c[1].content > mse && mse > 0);
+    near("all", 1, c[1].generator,
+         (float)(c[1].content + 0.25 * c[1].adversarial));
+    for (size_t i = 0; i < nn_params_count(vgg); i++)
+        assert_null(nn_params_at(vgg, i)->grad);
+    nn_params_free(&vgg);
+}
+
 static int tiny_generator(const struct nn_scope *s, int x, const void *arg)
 {
     struct nn_conv_layer c = {.out = 3, .kernel = 3, .pad = 1};
@@ -336,9 +410,8 @@ int main(int argc, char **argv)
     (void)argc;
     nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mse),
-        cmocka_unit_test(test_gan),
-        cmocka_unit_test(test_gan_refuses),
+        cmocka_unit_test(test_mse),         cmocka_unit_test(test_gan),
+        cmocka_unit_test(test_gan_content), cmocka_unit_test(test_gan_refuses),
         cmocka_unit_test(test_gan_memory),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
