@@ -31,7 +31,7 @@ CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
   -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) -MMD -MP $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
-  libjpeg
+  libjpeg libzip
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
   -lmsgpackc $(if $(filter 0,$(DNNL)),,-ldnnl) -lopenblas -lxxhash $(OPENMP) -lm -lpthread
 

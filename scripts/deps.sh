@@ -17,6 +17,7 @@ pc:libswscale:libswscale-dev
 pc:libpng:libpng-dev
 pc:libjpeg:libjpeg62-turbo-dev|libjpeg-turbo8-dev
 pc:yaml-0.1:libyaml-dev
+pc:libzip:libzip-dev
 h:cblas.h:libopenblas-dev
 h:xxhash.h:libxxhash-dev
 "

@@ -29,6 +29,7 @@ OUTSIDE = [
     (r"dnnl|oneapi|cblas|openblas|lapack", r"lib/nn/\w+\.[ch]"),
     (r"png|jpeglib|jerror|turbojpeg", r"lib/media/image\w*\.[ch]"),
     (r"xxhash", r"lib/data/\w+\.c"),
+    (r"zip\.h|zlib", r"lib/nn/torch_zip\.c"),
 ]
 
 # Calls: pattern, the files that may make them, and what is wrong.
