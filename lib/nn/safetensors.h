@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/data/tensor.h"
 
@@ -79,5 +80,11 @@ enum err_code safetensors_write(const char *path,
                                 const struct safetensors_item *items,
                                 const struct safetensors_pair *meta,
                                 struct err *e) MUST_USE;
+
+/* The same into memory: append the bytes of such a file to an empty b. */
+enum err_code safetensors_encode(struct buf *b,
+                                 const struct safetensors_item *items,
+                                 const struct safetensors_pair *meta,
+                                 struct err *e) MUST_USE;
 
 #endif

@@ -116,6 +116,21 @@ static enum err_code put_header(struct buf *b,
     return OK;
 }
 
+enum err_code safetensors_encode(struct buf *b,
+                                 const struct safetensors_item *items,
+                                 const struct safetensors_pair *meta,
+                                 struct err *e)
+{
+    enum err_code r = check_names(items, e);
+    if (!r)
+        r = put_header(b, items, meta, e);
+    for (const struct safetensors_item *it = items; it->name && !r; it++) {
+        if (it->tensor->bytes)
+            r = buf_put(b, it->tensor->data, it->tensor->bytes, e);
+    }
+    return r;
+}
+
 enum err_code safetensors_write(const char *path,
                                 const struct safetensors_item *items,
                                 const struct safetensors_pair *meta,
@@ -123,13 +138,7 @@ enum err_code safetensors_write(const char *path,
 {
     struct buf b;
     buf_init(&b, SAFETENSORS_MAX_FILE);
-    enum err_code r = check_names(items, e);
-    if (!r)
-        r = put_header(&b, items, meta, e);
-    for (const struct safetensors_item *it = items; it->name && !r; it++) {
-        if (it->tensor->bytes)
-            r = buf_put(&b, it->tensor->data, it->tensor->bytes, e);
-    }
+    enum err_code r = safetensors_encode(&b, items, meta, e);
     if (!r)
         r = file_write_atomic(path, b.data, b.len, e);
     buf_free(&b);

@@ -1,0 +1,11 @@
+/* Fingerprints of files: XXH3, 128 bits (no protection against forgery). */
+#ifndef FACET_DATA_HASH_H
+#define FACET_DATA_HASH_H
+
+#include "lib/base/err.h"
+
+/* The hash of a file's bytes as 32 hexadecimal digits, those that
+ * `xxhsum -H2` prints. ERR_IO, ERR_NOTFOUND. */
+enum err_code hash_file(const char *path, char hex[33], struct err *e) MUST_USE;
+
+#endif
