@@ -18,6 +18,11 @@ enum err_code torch_storage_of(const struct pickle_value *persid,
     const struct pickle_items *id = persid && persid->type == PICKLE_PERSID
                                         ? pickle_seq(persid->v.id)
                                         : NULL;
+    if (persid && persid->type == PICKLE_PERSID &&
+        persid->v.id->type == PICKLE_STR)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "its storages are named in text (pickle protocol 0), "
+                       "which PyTorch does not load either");
     if (!id || id->n < 5 || id->n > 6 || !pickle_is_str(id->v[0], "storage"))
         return err_set(e, ERR_DATA, "%s is no storage",
                        pickle_describe(persid, text, sizeof text));

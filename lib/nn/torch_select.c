@@ -206,11 +206,22 @@ static const struct child *the_one(const struct child *child, size_t n)
     return candidates == 1 && !one->is_tensor ? one : NULL;
 }
 
+/* The named parts of a checkpoint: of a dict, or the attributes of an object
+ * that is no module (those keep their names as they are). */
+static const struct pickle_items *parts_of(const struct pickle_value *v)
+{
+    const struct pickle_items *p = pickle_pairs(v);
+    if (!p && v->type == PICKLE_OBJECT && !torch_is_tensor(v) &&
+        !torch_is_module(v))
+        p = pickle_pairs(v->v.object->state);
+    return p;
+}
+
 static enum err_code choose(struct choice *c, const struct pickle_value *v,
                             struct child *child, struct err *e)
 {
     for (int level = 0; level < MAX_UNWRAP; level++) {
-        const struct pickle_items *p = pickle_pairs(v);
+        const struct pickle_items *p = parts_of(v);
         size_t n = 0;
         enum err_code r = p ? list_children(c, p, child, &n, e) : OK;
         if (r)

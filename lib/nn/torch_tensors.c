@@ -193,6 +193,18 @@ static bool is_module(const struct pickle_value *state)
            pickle_pairs(pickle_get(state, "_modules"));
 }
 
+bool torch_is_module(const struct pickle_value *v)
+{
+    const struct pickle_value *c = pickle_class(v);
+    static const char script[] = "__torch__";
+    if (!c)
+        return false;
+    if (c->type == PICKLE_GLOBAL && c->v.global.module_n >= sizeof script - 1 &&
+        memcmp(c->v.global.module, script, sizeof script - 1) == 0)
+        return true;
+    return is_module(v->v.object->state);
+}
+
 static enum err_code visit_object(struct walk *w, const struct pickle_value *v,
                                   struct err *e)
 {

@@ -29,6 +29,8 @@ struct torch_tensor {
 enum err_code torch_tensors_of(const struct pickle_value *root, size_t max,
                                struct torch_tensor **out, size_t *n,
                                struct err *e) MUST_USE;
+/* An nn.Module saved whole, or a TorchScript object? */
+bool torch_is_module(const struct pickle_value *v);
 void torch_tensors_free(struct torch_tensor **t, size_t n);
 /* ERR_DATA if two have one name. */
 enum err_code torch_tensors_unique(const struct torch_tensor *t, size_t n,

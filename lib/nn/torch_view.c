@@ -10,11 +10,12 @@
 
 enum kind {
     NO_TENSOR,
-    DENSE,    /* (storage, first, size, stride, ..) */
-    DENSE_V3, /* the same over bytes, its dtype is argument 6 */
-    WRAPPED,  /* (tensor, ..) */
-    DERIVED,  /* (function, type, args, state) */
-    NUMPY,
+    DENSE,        /* (storage, first, size, stride, ..) */
+    DENSE_V3,     /* the same over bytes, its dtype is argument 6 */
+    WRAPPED,      /* (tensor, ..) */
+    DERIVED,      /* (function, type, args, state) */
+    NUMPY,        /* _reconstruct and its state */
+    NUMPY_BUFFER, /* _frombuffer(bytes, dtype, shape, order) */
     OTHER
 };
 
@@ -44,6 +45,8 @@ static const struct {
     {"torch._utils", "_rebuild_xla_tensor", OTHER},
     {"numpy.core.multiarray", "_reconstruct", NUMPY},
     {"numpy._core.multiarray", "_reconstruct", NUMPY},
+    {"numpy.core.numeric", "_frombuffer", NUMPY_BUFFER},
+    {"numpy._core.numeric", "_frombuffer", NUMPY_BUFFER},
 };
 
 static enum kind kind_of(const struct pickle_value *v)
@@ -179,24 +182,18 @@ static const struct torch_type *numpy_type(const struct pickle_value *v)
     return t;
 }
 
-/* _reconstruct(class, (0,), b'b') with the state (version, shape, dtype,
- * fortran order, bytes). */
-static enum err_code read_numpy(const struct pickle_value *v, size_t max,
+static enum err_code read_array(const struct pickle_value *shape,
+                                const struct pickle_value *type, bool fortran,
+                                const struct pickle_value *bytes, size_t max,
                                 struct torch_view *out, struct err *e)
 {
-    const struct pickle_items *state = pickle_seq(v->v.object->state);
-    if (!state || state->n != 5)
-        return err_set(e, ERR_DATA, "a numpy array without its state");
-    out->type = numpy_type(state->v[2]);
-    const struct pickle_value *bytes = state->v[4];
+    out->type = numpy_type(type);
     if (!out->type || bytes->type != PICKLE_BYTES)
         return err_set(e, ERR_UNSUPPORTED,
                        "a numpy array of a type that is not handled");
-    const struct pickle_items *shape = pickle_seq(state->v[1]);
-    enum err_code r = read_sizes(out, shape, shape, e);
+    enum err_code r = read_sizes(out, pickle_seq(shape), pickle_seq(shape), e);
     if (r)
         return r;
-    bool fortran = state->v[3]->type == PICKLE_BOOL && state->v[3]->v.b;
     size_t step = 1;
     for (int k = 0; k < out->ndim; k++) {
         int i = fortran ? k : out->ndim - 1 - k;
@@ -206,6 +203,23 @@ static enum err_code read_numpy(const struct pickle_value *v, size_t max,
     }
     out->inline_data = (const uint8_t *)bytes->v.s.p;
     return check_reach(out, bytes->v.s.n / out->type->size, max, e);
+}
+
+/* _reconstruct(class, (0,), b'b') with the state (version, shape, dtype,
+ * fortran order, bytes); or _frombuffer(bytes, dtype, shape, order). */
+static enum err_code read_numpy(const struct pickle_value *v, bool buffer,
+                                size_t max, struct torch_view *out,
+                                struct err *e)
+{
+    const struct pickle_items *a =
+        buffer ? pickle_seq(v->v.object->args) : pickle_seq(v->v.object->state);
+    if (!a || a->n != (buffer ? 4u : 5u))
+        return err_set(e, ERR_DATA, "a numpy array without its state");
+    if (buffer)
+        return read_array(a->v[2], a->v[1], pickle_is_str(a->v[3], "F"),
+                          a->v[0], max, out, e);
+    bool fortran = a->v[3]->type == PICKLE_BOOL && a->v[3]->v.b;
+    return read_array(a->v[1], a->v[2], fortran, a->v[4], max, out, e);
 }
 
 enum err_code torch_view_of(const struct pickle_value *v, size_t max,
@@ -220,8 +234,8 @@ enum err_code torch_view_of(const struct pickle_value *v, size_t max,
         enum kind kind = kind_of(v);
         if (kind == DENSE || kind == DENSE_V3)
             return read_dense(args, kind == DENSE_V3, max, out, e);
-        if (kind == NUMPY)
-            return read_numpy(v, max, out, e);
+        if (kind == NUMPY || kind == NUMPY_BUFFER)
+            return read_numpy(v, kind == NUMPY_BUFFER, max, out, e);
         if (kind == OTHER || kind == NO_TENSOR)
             return err_set(e, ERR_UNSUPPORTED, "made by %s",
                            pickle_describe(v, text, sizeof text));
