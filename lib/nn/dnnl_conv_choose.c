@@ -1,0 +1,262 @@
+/* Which of oneDNN's convolution kernels are asked for, and in what order. */
+#include "lib/nn/dnnl_conv.h"
+
+#if FACET_DNNL
+
+/* Dimensions of the weights: groups first where there are any. */
+static int weight_dims(const struct nn_conv_geometry *g, dnnl_dims_t d)
+{
+    int n = 0;
+    if (g->groups > 1)
+        d[n++] = g->groups;
+    d[n++] = g->small.shape.c / g->groups;
+    d[n++] = g->big.shape.c / g->groups;
+    d[n++] = g->kernel_h;
+    d[n++] = g->kernel_w;
+    return n;
+}
+
+enum err_code nn_dnnl_conv_plain_weights(const struct nn_conv_pass *p,
+                                         dnnl_memory_desc_t *md, struct err *e)
+{
+    dnnl_dims_t d;
+    int n = weight_dims(&p->g, d);
+    return nn_dnnl_status(
+        dnnl_memory_desc_init_by_tag(md, n, d, dnnl_f32,
+                                     n == 5 ? dnnl_goihw : dnnl_oihw),
+        "weights", e);
+}
+
+/* All that oneDNN wants to know of a convolution. */
+struct shapes {
+    dnnl_memory_desc_t big, small, weights, dweights, bias;
+    dnnl_dims_t stride, dilation, before, after;
+    dnnl_alg_kind_t alg;
+};
+
+/* What the strides leave over at the far side is no padding: it may well be
+ * negative. */
+static int64_t pad_after(int64_t big, int64_t small, int64_t kernel,
+                         int64_t stride, int64_t dilation, int64_t before)
+{
+    return (small - 1) * stride + dilation * (kernel - 1) + 1 - big - before;
+}
+
+static enum err_code describe(const struct nn_conv_pass *p,
+                              const struct nn_view *big,
+                              const struct nn_view *small, bool winograd,
+                              struct shapes *s, struct err *e)
+{
+    const struct nn_conv_geometry *g = &p->g;
+    struct nn_shape b = big->shape, m = small->shape;
+    dnnl_dims_t wd, bd = {m.c};
+    int n = weight_dims(g, wd);
+    *s = (struct shapes){
+        .stride = {g->stride_h, g->stride_w},
+        .dilation = {g->dilation_h - 1, g->dilation_w - 1},
+        .before = {g->pad_h, g->pad_w},
+        .after = {pad_after(b.h, m.h, g->kernel_h, g->stride_h, g->dilation_h,
+                            g->pad_h),
+                  pad_after(b.w, m.w, g->kernel_w, g->stride_w, g->dilation_w,
+                            g->pad_w)},
+        .alg = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
+    };
+    enum err_code r = nn_dnnl_view(big, &s->big, e);
+    if (!r)
+        r = nn_dnnl_view(small, &s->small, e);
+    if (r)
+        return r;
+    dnnl_status_t st = dnnl_memory_desc_init_by_tag(
+        &s->weights, n, wd, nn_dnnl_type(big->dtype), dnnl_format_tag_any);
+    /* Gradients of weights are summed and kept in f32 whatever comes in. */
+    if (!st)
+        st = dnnl_memory_desc_init_by_tag(&s->dweights, n, wd, dnnl_f32,
+                                          dnnl_format_tag_any);
+    if (!st)
+        st = dnnl_memory_desc_init_by_tag(&s->bias, 1, bd, dnnl_f32, dnnl_x);
+    return nn_dnnl_status(st, "weights", e);
+}
+
+/* Sum and activation as post-operations of a forward kernel. */
+static dnnl_status_t post_ops(const struct nn_conv_pass *p,
+                              dnnl_primitive_attr_t attr)
+{
+    static const dnnl_alg_kind_t kind[] = {
+        [NN_ACT_RELU] = dnnl_eltwise_relu,
+        [NN_ACT_LEAKY] = dnnl_eltwise_relu,
+        [NN_ACT_SIGMOID] = dnnl_eltwise_logistic,
+        [NN_ACT_TANH] = dnnl_eltwise_tanh,
+        [NN_ACT_SILU] = dnnl_eltwise_swish,
+    };
+    if (!p->sum && !p->act)
+        return dnnl_success;
+    float alpha = p->act == NN_ACT_LEAKY  ? p->alpha
+                  : p->act == NN_ACT_SILU ? 1.0F
+                                          : 0.0F;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t s = dnnl_post_ops_create(&ops);
+    if (!s && p->sum)
+        s = dnnl_post_ops_append_sum(ops, 1.0F);
+    if (!s && p->act)
+        s = dnnl_post_ops_append_eltwise(ops, 1.0F, kind[p->act], alpha, 0.0F);
+    if (!s)
+        s = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (ops)
+        (void)dnnl_post_ops_destroy(ops);
+    return s;
+}
+
+static dnnl_status_t forward_desc(const struct nn_conv_pass *p,
+                                  const struct shapes *s, dnnl_prop_kind_t kind,
+                                  dnnl_alg_kind_t alg, bool bias,
+                                  dnnl_convolution_desc_t *d)
+{
+    (void)p;
+    return dnnl_dilated_convolution_forward_desc_init(
+        d, kind, alg, &s->big, &s->weights, bias ? &s->bias : NULL, &s->small,
+        s->stride, s->dilation, s->before, s->after);
+}
+
+static enum err_code make_down(const struct nn_conv_pass *p,
+                               const struct shapes *s, struct nn_dnnl_prim *out,
+                               struct err *e)
+{
+    static const int args[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST,
+                               DNNL_ARG_BIAS};
+    dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
+    if (!attr)
+        return ERR_NOMEM;
+    dnnl_convolution_desc_t d;
+    /* In inference Winograd's weights are transformed once, when packed. */
+    dnnl_prop_kind_t kind =
+        p->training ? dnnl_forward_training : dnnl_forward_inference;
+    enum err_code r = nn_dnnl_status(post_ops(p, attr), "post-ops", e);
+    if (!r)
+        r = nn_dnnl_status(forward_desc(p, s, kind, s->alg, p->bias, &d),
+                           "convolution", e);
+    if (!r)
+        r = nn_dnnl_make(out, &d, attr, NULL, args, p->bias ? 4 : 3,
+                         "convolution", e);
+    (void)dnnl_primitive_attr_destroy(attr);
+    return r;
+}
+
+/* Gradients want to see the forward primitive; any kernel of it will do. */
+static enum err_code make_gradient(const struct nn_conv_pass *p,
+                                   const struct shapes *s,
+                                   struct nn_dnnl_prim *out, struct err *e)
+{
+    static const int up[] = {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS,
+                             DNNL_ARG_DIFF_SRC};
+    static const int weights[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST,
+                                  DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS};
+    dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
+    dnnl_engine_t engine = nn_dnnl_engine(e);
+    if (!attr || !engine)
+        return ERR_NOMEM;
+    bool bias = p->bias && !p->transposed && p->op == NN_CONV_WEIGHTS;
+    dnnl_convolution_desc_t fd, d;
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_status_t st = forward_desc(p, s, dnnl_forward_training,
+                                    dnnl_convolution_direct, false, &fd);
+    if (!st)
+        st = dnnl_primitive_desc_create(&hint, &fd, NULL, engine, NULL);
+    if (!st && p->op == NN_CONV_UP)
+        st = dnnl_dilated_convolution_backward_data_desc_init(
+            &d, s->alg, &s->big, &s->weights, &s->small, s->stride, s->dilation,
+            s->before, s->after);
+    else if (!st)
+        st = dnnl_dilated_convolution_backward_weights_desc_init(
+            &d, s->alg, &s->big, &s->dweights, bias ? &s->bias : NULL,
+            &s->small, s->stride, s->dilation, s->before, s->after);
+    enum err_code r = nn_dnnl_status(st, "convolution's gradient", e);
+    if (!r && p->op == NN_CONV_UP)
+        r = nn_dnnl_make(out, &d, attr, hint, up, 3, "convolution's gradient",
+                         e);
+    else if (!r)
+        r = nn_dnnl_make(out, &d, attr, hint, weights, bias ? 4 : 3,
+                         "convolution's gradient", e);
+    if (hint)
+        (void)dnnl_primitive_desc_destroy(hint);
+    (void)dnnl_primitive_attr_destroy(attr);
+    return r;
+}
+
+enum err_code nn_dnnl_conv_make(const struct nn_conv_pass *p,
+                                const struct nn_view *big,
+                                const struct nn_view *small, bool winograd,
+                                struct nn_dnnl_prim *prim, struct err *e)
+{
+    struct shapes s;
+    if (!nn_dnnl_engine(e))
+        return ERR_STATE;
+    enum err_code r = describe(p, big, small, winograd, &s, e);
+    if (r)
+        return r;
+    return p->op == NN_CONV_DOWN ? make_down(p, &s, prim, e)
+                                 : make_gradient(p, &s, prim, e);
+}
+
+bool nn_dnnl_conv_winograd(const struct nn_conv_pass *p,
+                           const struct nn_view *big,
+                           const struct nn_view *small)
+{
+    const struct nn_conv_geometry *g = &p->g;
+    (void)small;
+    return p->winograd && big->layout == NN_BLOCK16 && big->dtype == DT_F32 &&
+           g->kernel_h == 3 && g->kernel_w == 3 && g->stride_h == 1 &&
+           g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1 &&
+           g->groups == 1;
+}
+
+/* Append unless it is there. */
+static int add(struct nn_dnnl_layouts *list, int n, enum nn_layout big,
+               enum nn_layout small, enum dtype dtype)
+{
+    for (int i = 0; i < n; i++) {
+        if (list[i].big == big && list[i].small == small &&
+            list[i].dtype == dtype)
+            return n;
+    }
+    if (n < NN_DNNL_LAYOUTS)
+        list[n++] = (struct nn_dnnl_layouts){big, small, dtype};
+    return n;
+}
+
+int nn_dnnl_conv_layouts(const struct nn_conv_pass *p,
+                         struct nn_dnnl_layouts *list)
+{
+    const struct nn_conv_geometry *g = &p->g;
+    bool bf16 =
+        (g->big.dtype == DT_BF16 || g->small.dtype == DT_BF16) && nn_has_bf16();
+    /* oneDNN 2.6's jit_bf16_1x1 gives wrong gradients for an odd number of
+     * channels below 16, wherever it takes 30 pixels at a time. */
+    if (p->op == NN_CONV_UP && g->kernel_h == 1 && g->kernel_w == 1 &&
+        g->small.shape.c < 16 && g->small.shape.c % 2)
+        bf16 = false;
+    enum dtype t = bf16 ? DT_BF16 : DT_F32;
+    int n = 0;
+    /* Few channels in: AVX-512 kernels read them from PyTorch's order and write
+     * blocks; in blocks most of their work would go into the padding. Where
+     * all is channels-last already, kernels for that lose least. */
+    bool last = g->big.layout == NN_LAST && g->small.layout == NN_LAST;
+    /* oneDNN 2.6 races with itself there on weights of 1x1 with strides: now
+     * and then other gradients with two threads. */
+    bool races = p->op == NN_CONV_WEIGHTS && g->kernel_h * g->kernel_w == 1;
+    if (g->big.shape.c < 16 && g->groups == 1 && p->op != NN_CONV_UP &&
+        g->small.shape.c >= 16 && !last && !races) {
+        n = add(list, n, NN_PLAIN, NN_BLOCK16, t);
+        n = add(list, n, NN_LAST, NN_LAST, t);
+    }
+    if (g->small.shape.c < 16 && g->groups == 1 && p->op == NN_CONV_UP)
+        n = add(list, n, NN_LAST, NN_LAST, t);
+    if (g->big.layout == g->small.layout)
+        n = add(list, n, g->big.layout, g->small.layout, t);
+    if (nn_conv_has_block16())
+        n = add(list, n, NN_BLOCK16, NN_BLOCK16, t);
+    n = add(list, n, NN_LAST, NN_LAST, t);
+    n = add(list, n, NN_PLAIN, NN_PLAIN, t);
+    return n;
+}
+
+#endif
