@@ -56,8 +56,10 @@ static char *source_of(const struct torch_file *f,
 {
     const char *name = path_base(torch_file_origin(f));
     bool text = text_is_utf8(name, strlen(name));
+    bool from = *w->from && text_is_utf8(w->from, strlen(w->from));
     return mem_printf("%s (%s%s%s)", text ? name : "file",
-                      torch_file_format_text(f), *w->from ? ", " : "", w->from);
+                      torch_file_format_text(f), from ? ", " : "",
+                      from ? w->from : "");
 }
 
 enum err_code torch_import_from(struct torch_file *f,

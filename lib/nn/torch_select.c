@@ -100,6 +100,23 @@ static bool is_beside(const char *name)
     return false;
 }
 
+/* What a part is called to a person: its key if that can be printed, else its
+ * number. */
+static void name_child(struct child *x, const struct pickle_value *key,
+                       uint32_t number)
+{
+    bool plain = key->type == PICKLE_STR && key->v.s.n < sizeof x->name &&
+                 text_is_utf8(key->v.s.p, key->v.s.n);
+    for (size_t i = 0; plain && i < key->v.s.n; i++)
+        plain = (unsigned char)key->v.s.p[i] >= 0x20 && key->v.s.p[i] != 0x7f;
+    if (plain)
+        memcpy(x->name, key->v.s.p, key->v.s.n);
+    else if (key->type == PICKLE_INT)
+        (void)snprintf(x->name, sizeof x->name, "%lld", (long long)key->v.i);
+    else
+        (void)snprintf(x->name, sizeof x->name, "#%u", (unsigned)number);
+}
+
 /* The named entries of a dict that hold tensors; more than MAX_CHILDREN are
  * not told apart (*n is then 0). */
 static enum err_code list_children(const struct choice *c,
@@ -122,10 +139,7 @@ static enum err_code list_children(const struct choice *c,
             *n = 0;
             return OK;
         }
-        if (key->type == PICKLE_STR && key->v.s.n < sizeof x.name)
-            memcpy(x.name, key->v.s.p, key->v.s.n);
-        else if (key->type == PICKLE_INT)
-            (void)snprintf(x.name, sizeof x.name, "%lld", (long long)key->v.i);
+        name_child(&x, key, i / 2);
         x.usual = !x.is_tensor && is_usual(x.name);
         x.beside = !x.usual && is_beside(x.name);
         child[(*n)++] = x;
