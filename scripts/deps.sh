@@ -18,7 +18,7 @@ pc:libpng:libpng-dev
 pc:libjpeg:libjpeg62-turbo-dev|libjpeg-turbo8-dev
 pc:yaml-0.1:libyaml-dev
 pc:libzip:libzip-dev
-h:cblas.h:libopenblas-dev
+pc:openblas:libopenblas-dev
 h:xxhash.h:libxxhash-dev
 "
 # Without oneDNN (make DNNL=0) networks run on OpenBLAS alone.
