@@ -438,7 +438,8 @@ struct safetensors_entry safetensors_at(const struct safetensors *s, size_t i)
     struct safetensors_entry out = {.name = t->name,
                                     .dtype_word = t->word,
                                     .dtype = t->dtype,
-                                    .ndim = t->ndim};
+                                    .ndim = t->ndim,
+                                    .bytes = t->end - t->begin};
     memcpy(out.shape, t->shape, sizeof out.shape);
     return out;
 }

@@ -24,6 +24,7 @@ struct safetensors_entry {
     enum dtype dtype;       /* DT_COUNT: a type we do not handle */
     int ndim;
     int64_t shape[TENSOR_MAX_DIMS];
+    size_t bytes;
 };
 
 /* Read a whole untrusted file. Checked: header size, strict JSON (nesting,
