@@ -198,6 +198,34 @@ out:
     return rc;
 }
 
+enum err_code file_remove_temporaries(const char *path, struct err *e)
+{
+    enum err_code rc = OK;
+    DIR *d = NULL;
+    char *dir = folder_of(path);
+    char *stem = mem_printf(".tmp-%s-", path_base(path));
+    if (!dir || !stem) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a path");
+        goto out;
+    }
+    d = opendir(dir);
+    if (!d && errno != ENOENT)
+        rc = err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
+    size_t n = strlen(stem);
+    for (struct dirent *x; d && !rc && (x = readdir(d));) {
+        if (strncmp(x->d_name, stem, n) == 0 && strlen(x->d_name) == n + 6 &&
+            unlinkat(dirfd(d), x->d_name, 0) != 0 && errno != ENOENT)
+            rc = err_errno(e, ERR_IO, errno, "cannot remove '%s/%s'", dir,
+                           x->d_name);
+    }
+out:
+    if (d)
+        closedir(d);
+    mem_free(stem);
+    mem_free(dir);
+    return rc;
+}
+
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;

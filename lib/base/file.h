@@ -16,6 +16,10 @@ enum err_code file_read(const char *path, size_t max, struct buf *b,
  * at no moment part of them. Missing parent folders are made. */
 enum err_code file_write_atomic(const char *path, const void *data, size_t n,
                                 struct err *e) MUST_USE;
+/* Remove what killed calls of file_write_atomic with this path have left
+ * behind; there may be no such call under way. */
+enum err_code file_remove_temporaries(const char *path,
+                                      struct err *e) MUST_USE;
 /* Write all of data to fd and fdatasync it; path is for the error's text. */
 enum err_code file_write_synced(int fd, const char *path, const void *data,
                                 size_t n, struct err *e) MUST_USE;
