@@ -1,0 +1,185 @@
+/* landmarks.csv and index.csv: the annotations of a 300-W style folder. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "stages/annotation-reader/faces.h"
+
+#define MAX_CSV ((size_t)256 << 20)
+#define MAX_COORD 1e6
+
+/* Columns of index.csv that we use; -1: not there. */
+struct columns {
+    int path, split, name, photo;
+};
+
+/* What a record is done with. */
+struct reading {
+    struct folder *f;
+    const char *csv;
+    struct columns k;
+    struct face **sorted; /* index.csv: the faces by path */
+};
+
+static void read_columns(char **field, size_t n, struct columns *k)
+{
+    *k = (struct columns){-1, -1, -1, -1};
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(field[i], "path") == 0)
+            k->path = (int)i;
+        else if (strcmp(field[i], "split") == 0)
+            k->split = (int)i;
+        else if (strcmp(field[i], "name") == 0)
+            k->name = (int)i;
+        else if (strcmp(field[i], "photo_id") == 0)
+            k->photo = (int)i;
+    }
+    if (k->name < 0)
+        k->name = k->photo;
+}
+
+static enum err_code add_points(struct reading *c, char **field, size_t n,
+                                size_t record, struct err *e)
+{
+    struct face *x;
+    enum err_code r = folder_add(c->f, field[0], &x, e);
+    if (r)
+        return r;
+    if (n != 1 + COORDS)
+        return face_spoil(x, e,
+                          "'%s' record %zu: %zu columns, %d expected (path, "
+                          "x0, y0, .. x67, y67)",
+                          c->csv, record, n, 1 + COORDS);
+    for (size_t i = 0; i < COORDS; i++) {
+        double v;
+        if (!text_to_f64(field[i + 1], &v) || !(fabs(v) <= MAX_COORD))
+            return face_spoil(x, e,
+                              "'%s' record %zu column %zu: '%.40s' is no "
+                              "coordinate",
+                              c->csv, record, i + 2, field[i + 1]);
+        x->xy[i] = (float)v;
+    }
+    return OK;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct face *p = *(const struct face *const *)a;
+    const struct face *q = *(const struct face *const *)b;
+    int order = strcmp(p->path, q->path);
+    return order ? order : (p > q) - (p < q);
+}
+
+/* Where the sorted faces of that picture begin, or would. */
+static size_t find(const struct reading *c, const char *path)
+{
+    size_t lo = 0, hi = c->f->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (strcmp(c->sorted[mid]->path, path) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static enum err_code add_index(struct reading *c, char **field, size_t n,
+                               size_t record, struct err *e)
+{
+    const struct columns *k = &c->k;
+    bool few = (int)n <= k->split || (int)n <= k->name || (int)n <= k->photo;
+    enum err_code r = OK;
+    if ((int)n <= k->path)
+        return OK; /* no picture is named */
+    for (size_t i = find(c, field[k->path]);
+         i < c->f->n && strcmp(c->sorted[i]->path, field[k->path]) == 0 && !r;
+         i++) {
+        struct face *x = c->sorted[i];
+        if (few)
+            r = face_spoil(x, e, "'%s' record %zu: %zu columns are too few",
+                           c->csv, record, n);
+        if (!r && !few && k->split >= 0)
+            r = face_set(&x->split, field[k->split], e);
+        if (!r && !few && k->name >= 0)
+            r = face_set(&x->name, field[k->name], e);
+        if (!r && !few && k->photo >= 0)
+            r = face_set(&x->photo, field[k->photo], e);
+    }
+    return r;
+}
+
+/* Every record of a file; c->sorted tells which of the two it is. */
+static enum err_code read_csv(struct reading *c, struct err *e)
+{
+    struct buf b;
+    enum err_code r = file_read(c->csv, MAX_CSV, &b, e);
+    if (r)
+        return r;
+    const char *text = buf_str(&b);
+    for (size_t at = 0, record = 1, n = 1; n && !r; record++) {
+        char **field = NULL;
+        r = csv_record(text, b.len, &at, &field, &n, e);
+        if (!r && n && record == 1) {
+            read_columns(field, n, &c->k);
+            if (c->k.path != 0 && !(c->sorted && c->k.path > 0))
+                r = err_set(e, ERR_DATA, "no column 'path' in the head line");
+        } else if (!r && n) {
+            r = c->sorted ? add_index(c, field, n, record, e)
+                          : add_points(c, field, n, record, e);
+        }
+        csv_record_free(field, n);
+        if (r)
+            err_wrap(e, "'%s' record %zu", c->csv, record);
+    }
+    buf_free(&b);
+    return r;
+}
+
+/* Number the faces of one picture: their ids must differ. */
+static void number_twins(struct face **sorted, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(sorted[i - 1]->path, sorted[i]->path) == 0)
+            sorted[i]->twin = sorted[i - 1]->twin + 1;
+}
+
+static enum err_code sort_faces(struct folder *f, struct face ***out,
+                                struct err *e)
+{
+    struct face **v = mem_array(f->n + 1, sizeof *v);
+    *out = v;
+    if (!v)
+        return err_set(e, ERR_NOMEM, "no memory for the annotations");
+    for (size_t i = 0; i < f->n; i++)
+        v[i] = &f->face[i];
+    qsort(v, f->n, sizeof *v, by_path);
+    return OK;
+}
+
+enum err_code folder_read_csv(struct folder *f, const char *csv, struct err *e)
+{
+    struct reading c = {.f = f, .csv = csv};
+    struct face **sorted = NULL;
+    enum err_code r = read_csv(&c, e);
+    if (!r)
+        r = sort_faces(f, &sorted, e);
+    if (!r)
+        number_twins(sorted, f->n);
+    mem_free(sorted);
+    return r;
+}
+
+enum err_code folder_read_index(struct folder *f, const char *csv,
+                                struct err *e)
+{
+    struct reading c = {.f = f, .csv = csv};
+    enum err_code r = sort_faces(f, &c.sorted, e);
+    if (!r)
+        r = read_csv(&c, e);
+    mem_free(c.sorted);
+    return r;
+}
