@@ -29,11 +29,11 @@ ROUNDS = int(os.environ.get('ROUNDS', '3' if QUICK else '5'))
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = [os.path.join(BUILD, 'bench/nn_nets')]
 PEER = [sys.executable, os.path.join(HERE, 'nn_torch.py')]
-MODES = ('exact', 'fast', 'bf16')
+MODES = ('exact', 'fast', 'bf16')  # ours; no form may be called so
 FORMS = {
     False: ('eager', 'channels_last', 'jit', 'jit_last', 'bf16_last',
             'bf16_jit', 'bf16_jit_last'),
-    True: ('eager', 'channels_last', 'bf16', 'bf16_last'),
+    True: ('eager', 'channels_last', 'bf16_cast', 'bf16_last'),
 }
 TURN_MS = 250      # of one side's runs in a round
 DROP = 1.3         # times the best: a form that far behind is not timed on

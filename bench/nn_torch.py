@@ -13,7 +13,7 @@ Forms of inference: eager, channels_last, jit (traced, frozen,
 optimize_for_inference), jit_last (the same in channels_last), and in bf16
 (input and results f32, converted on the way): bf16_last (autocast,
 channels_last), bf16_model (all of the model), bf16_jit and bf16_jit_last.
-Forms of training: eager, channels_last, bf16 and bf16_last (autocast)."""
+Forms of training: eager, channels_last, bf16_cast and bf16_last (autocast)."""
 import argparse
 import os
 import sys
