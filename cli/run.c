@@ -196,6 +196,22 @@ static int supervise(const struct pipeline *p, const struct run_args *a)
     return CLI_BROKEN;
 }
 
+/* FACET_COMMAND: what began the run, for stages that note it down (model
+ * cards). Arguments with spaces are quoted. */
+static void tell_command(int argc, char **argv)
+{
+    struct buf b;
+    struct err e = {0};
+    buf_init(&b, 65536);
+    enum err_code rc = buf_puts(&b, "facet run", &e);
+    for (int i = 1; i < argc && !rc; i++)
+        rc =
+            buf_printf(&b, &e, strchr(argv[i], ' ') ? " '%s'" : " %s", argv[i]);
+    if (rc || setenv("FACET_COMMAND", buf_str(&b), 1) != 0)
+        (void)unsetenv("FACET_COMMAND");
+    buf_free(&b);
+}
+
 static int run_run(int argc, char **argv)
 {
     struct run_args a = {0};
@@ -209,6 +225,7 @@ static int run_run(int argc, char **argv)
     if (!dirs)
         return cli_fail("run", &e, CLI_BROKEN);
     buf_init(&report, REPORT_MAX);
+    tell_command(argc, argv);
     struct pipe_options o = {(const char *const *)dirs, a.sets};
     if (pipeline_load(a.file, &o, &p, &report, &e)) {
         fputs(buf_str(&report), stderr);

@@ -7,7 +7,9 @@
  *                                          start  replicas retries dead up down
  *   ready  (opened)
  *                                          go
- *   stats  counters, a few times a second
+ *   stats  counters (and the status line), a few times a second
+ *   enough (a sink that needs no more)
+ *                                          finish (a source: stop producing)
  *   report text (a result line)
  *                                          stop
  *   fatal  text, counters (it ends with 3)

@@ -9,25 +9,9 @@
 #include "lib/base/text.h"
 #include "lib/flow/params.h"
 #include "lib/flow/ports.h"
+#include "lib/flow/yaml.h"
 
 static const char *const kinds[] = {"source", "transform", "sink"};
-
-/* s as a double-quoted YAML scalar on one line. */
-static enum err_code put_quoted(struct buf *out, const char *s, struct err *e)
-{
-    enum err_code rc = buf_puts(out, "\"", e);
-    for (; *s && rc == OK; s++) {
-        if (*s == '"' || *s == '\\')
-            rc = buf_printf(out, e, "\\%c", *s);
-        else if (*s == '\n')
-            rc = buf_puts(out, "\\n", e);
-        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            rc = buf_printf(out, e, "\\x%02x", (unsigned)*s);
-        else
-            rc = buf_put(out, s, 1, e);
-    }
-    return rc ? rc : buf_puts(out, "\"\n", e);
-}
 
 static enum err_code put_pair(struct buf *out, const char *key, const char *s,
                               struct err *e)
@@ -36,21 +20,14 @@ static enum err_code put_pair(struct buf *out, const char *key, const char *s,
     if (!s)
         return OK;
     rc = buf_printf(out, e, "%s: ", key);
-    return rc ? rc : put_quoted(out, s, e);
+    return rc ? rc : yaml_put_quoted(out, s, e);
 }
 
-/* The shortest text that reads back as v. */
 static enum err_code put_number(struct buf *out, const char *key, double v,
                                 struct err *e)
 {
     char text[40];
-    for (int digits = 6; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, v);
-        double back = strtod(text, NULL);
-        if (memcmp(&back, &v, sizeof v) == 0)
-            break;
-    }
-    return buf_printf(out, e, "%s: %s\n", key, text);
+    return buf_printf(out, e, "%s: %s\n", key, yaml_number(v, text));
 }
 
 static enum err_code put_ports(struct buf *out, const char *key,

@@ -88,6 +88,11 @@ enum err_code params_args(struct params *p, int argc, char *const *argv,
 /* ERR_ARG naming every parameter without default that was not given. */
 enum err_code params_done(const struct params *p, struct err *e) MUST_USE;
 
+/* Append "name: value" lines of YAML: what every parameter is now, texts in
+ * quotes. */
+enum err_code params_yaml(const struct params *p, struct buf *out,
+                          struct err *e) MUST_USE;
+
 /* Append the table for --help: name, type and unit, range or choices,
  * default or "required", help wrapped to `width` columns. */
 enum err_code params_help(const struct stage_param *table, int width,

@@ -184,6 +184,38 @@ void stage_expect(struct stage *s, int64_t items)
     s->io.expect(s->io.arg, items);
 }
 
+void stage_status(struct stage *s, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    s->io.status(s->io.arg, text);
+}
+
+void stage_enough(struct stage *s)
+{
+    s->io.enough(s->io.arg);
+}
+
+void stage_break(struct stage *s, enum err_code code, const char *fmt, ...)
+{
+    if (s->broken)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    s->fatal = (struct err){.code = code};
+    vsnprintf(s->fatal.text, sizeof s->fatal.text, fmt, ap);
+    va_end(ap);
+    s->broken = true;
+}
+
+enum err_code stage_config(const struct stage *s, struct buf *b, struct err *e)
+{
+    return params_yaml(&s->params, b, e);
+}
+
 const char *stage_instance(const struct stage *s)
 {
     return s->instance;

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/data/item.h"
 
@@ -123,6 +124,26 @@ void stage_fail(struct stage *s, const struct item *in, enum err_code code,
 
 /* A result line for the person (and the run's report): "NME 3.67 %". */
 void stage_report(struct stage *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Where the stage stands, one line, shown in place of the run's own progress
+ * line (on a terminal beside the bar) until the next call: for stages whose
+ * work is more than items, as training is. Call it as often as you like. */
+void stage_status(struct stage *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* A sink's word that it needs no more: when all sinks of the run have said so,
+ * the sources stop; what is on its way still arrives, finish() is called, and
+ * the run ends well. */
+void stage_enough(struct stage *s);
+
+/* End the run: an error that no item is to blame for (training that diverges,
+ * a full disk). Return any error after it. The first call counts. */
+void stage_break(struct stage *s, enum err_code code, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Append the parameters as they are now, "name: value" lines of YAML in the
+ * order of the table, defaults included. */
+enum err_code stage_config(const struct stage *s, struct buf *b,
+                           struct err *e) MUST_USE;
 
 /* How many items this source will emit, for the progress bar; < 0 unknown. */
 void stage_expect(struct stage *s, int64_t items);

@@ -42,6 +42,10 @@ struct linked {
     char *dead;
     bool old_letters;    /* of an earlier run: forget those that come through */
     bool go, stop, left; /* left: the runner knows that we end */
+    bool finish;         /* a source: no more is needed */
+    bool enough;         /* we have said so, a sink */
+    char status[256];    /* of stage_status, */
+    bool status_new;     /* not told yet */
     struct work *works;  /* all that are not DONE */
     size_t n_works;
     struct control_stats stats;
@@ -58,6 +62,9 @@ static enum err_code tell(struct linked *l, const char *kind, const char *text,
     enum err_code rc = text ? item_set_str(it, "text", text, e) : OK;
     if (!rc)
         rc = control_stats_put(it, &l->stats, e);
+    if (!rc && l->status_new)
+        rc = item_set_str(it, "status", l->status, e);
+    l->status_new = false;
     if (!rc)
         rc = link_send(l->control, NULL, it, e);
     item_free(&it);
@@ -120,6 +127,7 @@ static enum err_code hear_runner(struct linked *l, struct err *e)
         l->go = l->go || strcmp(it->kind, "go") == 0;
         l->stop = l->stop || strcmp(it->kind, "stop") == 0;
         l->left = l->left || strcmp(it->kind, "bye") == 0;
+        l->finish = l->finish || strcmp(it->kind, "finish") == 0;
         item_free(&it);
     }
 }
@@ -271,6 +279,22 @@ static void linked_expect(void *arg, int64_t items)
     struct linked *l = arg;
     l->stats.expect = items < 0 ? -1 : items;
     l->next_stats = 0;
+}
+
+static void linked_status(void *arg, const char *text)
+{
+    struct linked *l = arg;
+    snprintf(l->status, sizeof l->status, "%s", text);
+    l->status_new = true;
+}
+
+static void linked_enough(void *arg)
+{
+    struct linked *l = arg;
+    struct err e = {0};
+    if (!l->enough && tell(l, "enough", NULL, &e))
+        log_error("cannot end the run early: %s", e.text);
+    l->enough = true;
 }
 
 static bool linked_stopping(void *arg)
@@ -473,7 +497,7 @@ static enum err_code run_source(struct linked *l, struct err *e)
     enum err_code rc = OK;
     while (!rc && !end && !l->stop) {
         rc = pump(l, 0, e);
-        if (rc || l->stop)
+        if (rc || l->stop || l->finish)
             break;
         busy(l, true);
         rc = stage_produce(l->s, &end, e);
@@ -579,6 +603,8 @@ int stage_linked(struct stage *s)
                               linked_settle,
                               linked_report,
                               linked_expect,
+                              linked_status,
+                              linked_enough,
                               linked_stopping,
                               linked_hold};
     enum err_code rc = live(&l, &e);

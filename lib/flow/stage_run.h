@@ -52,6 +52,8 @@ struct stage_io {
     enum err_code (*settle)(void *arg, struct work *w, struct err *e);
     void (*report)(void *arg, const char *text);
     void (*expect)(void *arg, int64_t items);
+    void (*status)(void *arg, const char *text);
+    void (*enough)(void *arg);
     bool (*stopping)(void *arg);
     /* A transform of these items begins (n > 0) or is over (n == 0). */
     void (*hold)(void *arg, struct work *const *w, size_t n);

@@ -4,9 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/data/tape.h"
 #include "lib/flow/stage_run.h"
+
+#define STATUS_EVERY (10 * INT64_C(1000000000))
 
 struct stdio {
     struct stage *s;
@@ -14,6 +17,8 @@ struct stdio {
     size_t in_port, out_port;
     bool acks, any_failed;
     bool tape; /* stdout is a tape's, from the beginning */
+    bool enough;
+    int64_t next_status;
 };
 
 static enum err_code stdio_emit(void *arg, struct work *parent, size_t port,
@@ -94,6 +99,23 @@ static void stdio_expect(void *arg, int64_t items)
     (void)items;
 }
 
+/* Without a runner a line now and then is all that is wanted. */
+static void stdio_status(void *arg, const char *text)
+{
+    struct stdio *io = arg;
+    int64_t now = clock_ns();
+    if (now < io->next_status)
+        return;
+    io->next_status = now + STATUS_EVERY;
+    log_info("%s", text);
+}
+
+static void stdio_enough(void *arg)
+{
+    struct stdio *io = arg;
+    io->enough = true;
+}
+
 static bool stdio_stopping(void *arg)
 {
     (void)arg;
@@ -155,7 +177,7 @@ static enum err_code transform_all(struct stdio *io, struct err *e)
             rc = stage_process(io->s, w, n, io->in_port, e);
         if (rc)
             return rc;
-        if (n == 0)
+        if (n == 0 || io->enough)
             return OK;
     }
 }
@@ -187,8 +209,8 @@ int stage_stdio(struct stage *s, const struct stdio_options *o)
     struct err e = {0}, close_err = {0};
     struct stdio io = {.s = s, .acks = o->acks};
     s->io = (struct stage_io){
-        &io,          stdio_emit,   stdio_fail,     stdio_settle,
-        stdio_report, stdio_expect, stdio_stopping, stdio_hold};
+        &io,          stdio_emit,   stdio_fail,   stdio_settle,   stdio_report,
+        stdio_expect, stdio_status, stdio_enough, stdio_stopping, stdio_hold};
     if (pick_ports(&io, o, &e)) {
         log_error("%s", e.text);
         return 2;

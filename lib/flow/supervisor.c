@@ -99,6 +99,18 @@ static void break_by(struct supervisor *s, struct proc *p)
     break_run(s, why);
 }
 
+/* When every sink has enough, the sources need not go on. */
+static void end_sources(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->n_proc; i++)
+        if (supervisor_is(s, s->proc[i].stage, "sink") && !s->proc[i].enough)
+            return;
+    for (size_t i = 0; i < s->n_proc && !s->finishing; i++)
+        if (supervisor_is(s, s->proc[i].stage, "source") && !s->proc[i].ended)
+            supervisor_tell(s, &s->proc[i], "finish");
+    s->finishing = true;
+}
+
 static enum err_code take_message(struct supervisor *s, struct proc *p,
                                   const struct item *it, struct err *e)
 {
@@ -108,6 +120,11 @@ static enum err_code take_message(struct supervisor *s, struct proc *p,
         p->state = p->state == PROC_HERE ? PROC_READY : p->state;
     } else if (strcmp(it->kind, "stats") == 0) {
         p->stats = control_stats_get(it);
+        snprintf(p->status, sizeof p->status, "%s",
+                 item_str(it, "status", p->status));
+    } else if (strcmp(it->kind, "enough") == 0) {
+        p->enough = true;
+        end_sources(s);
     } else if (strcmp(it->kind, "report") == 0) {
         supervisor_say(s, SUPERVISOR_REPORT, "%s", item_str(it, "text", ""));
     } else if (strcmp(it->kind, "bye") == 0) {

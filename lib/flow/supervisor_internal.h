@@ -28,6 +28,8 @@ struct proc {
     char endpoint[LINK_MAX_ENDPOINT + 8];
     char *fatal; /* what it said was its end */
     struct control_stats stats;
+    bool enough;      /* a sink that needs no more */
+    char status[256]; /* what it says of where it stands, "" if nothing */
     char line[SUPERVISOR_LINE];
     size_t n_line;
 };
@@ -46,7 +48,8 @@ struct supervisor {
     int *replicas, *threads; /* of each stage */
     bool started, gone;      /* `start` sent to all; `go` sent */
     bool broken, stopping, killed;
-    bool unclean; /* a process that was through did not exit as it should */
+    bool finishing; /* all sinks have enough: sources were told */
+    bool unclean;   /* a process that was through did not exit as it should */
     int signal;
     int64_t start_ns, go_ns, end_ns, hello_until, kill_at, next_text;
     struct progress progress;
@@ -74,6 +77,8 @@ void supervisor_say(struct supervisor *s, enum supervisor_text kind,
 void supervisor_read_log(struct supervisor *s, struct proc *p);
 void supervisor_show_progress(struct supervisor *s, bool last);
 void supervisor_show_table(struct supervisor *s);
+/* Is this stage a "source", "transform", "sink"? */
+bool supervisor_is(const struct supervisor *s, size_t stage, const char *kind);
 int64_t supervisor_failed(const struct supervisor *s);
 
 #endif

@@ -84,7 +84,7 @@ int64_t supervisor_failed(const struct supervisor *s)
     return failed;
 }
 
-static bool is_kind(const struct supervisor *s, size_t stage, const char *kind)
+bool supervisor_is(const struct supervisor *s, size_t stage, const char *kind)
 {
     const struct stage_info *info = s->p->stages[stage].info;
     return info && info->kind && strcmp(info->kind, kind) == 0;
@@ -97,7 +97,7 @@ static void sum_sources(const struct supervisor *s, int64_t *done,
     *done = *total = 0;
     for (size_t i = 0; i < s->n_proc; i++) {
         const struct proc *p = &s->proc[i];
-        if (!is_kind(s, p->stage, "source"))
+        if (!supervisor_is(s, p->stage, "source"))
             continue;
         *done += p->stats.roots;
         if (p->state == PROC_BYE && !s->stopping)
@@ -122,6 +122,27 @@ static void waiting_text(const struct supervisor *s, char *out, size_t n)
     snprintf(out, n, "starting");
 }
 
+/* What a stage says of where it stands; of several the last in the file. */
+static const char *status_of(const struct supervisor *s)
+{
+    for (size_t i = s->n_proc; i-- > 0;)
+        if (*s->proc[i].status)
+            return s->proc[i].status;
+    return "";
+}
+
+/* A terminal's line must not wrap; failures are worth knowing anywhere. */
+static void status_text(const struct supervisor *s, const char *status,
+                        char *out, size_t n)
+{
+    char failed[32] = "";
+    int64_t f = supervisor_failed(s);
+    if (f)
+        snprintf(failed, sizeof failed, "  %" PRId64 " failed", f);
+    int room = s->o.columns > 0 ? s->o.columns - 1 - (int)strlen(failed) : 400;
+    snprintf(out, n, "%.*s%s", room > 0 ? room : 0, status, failed);
+}
+
 void supervisor_show_progress(struct supervisor *s, bool last)
 {
     char text[512];
@@ -133,8 +154,11 @@ void supervisor_show_progress(struct supervisor *s, bool last)
     if (!last && now < s->next_text)
         return;
     s->next_text = now + (s->o.columns > 0 ? BAR_EVERY : SUPERVISOR_LINE_EVERY);
+    const char *status = status_of(s);
     if (!s->gone)
         waiting_text(s, text, sizeof text);
+    else if (*status && !last)
+        status_text(s, status, text, sizeof text);
     else if (s->o.columns > 0 && !last)
         progress_bar(&s->progress, s->o.columns, text, sizeof text);
     else
@@ -164,8 +188,8 @@ void supervisor_show_table(struct supervisor *s)
         rows[i] = (struct progress_row){
             .name = s->p->stages[i].name,
             .replicas = s->replicas[i],
-            .source = is_kind(s, i, "source"),
-            .sink = is_kind(s, i, "sink"),
+            .source = supervisor_is(s, i, "source"),
+            .sink = supervisor_is(s, i, "sink"),
         };
     for (size_t i = 0; rows && i < s->n_proc; i++) {
         struct progress_row *r = &rows[s->proc[i].stage];

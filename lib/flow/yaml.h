@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 
 #define YAML_MAX_BYTES ((size_t)1 << 20)
@@ -40,6 +41,11 @@ void yaml_node_free(struct yaml_node **node);
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
 /* A plain scalar that means "no value": empty, ~, null. */
 bool yaml_is_null(const struct yaml_node *node);
+/* Append s as a double-quoted scalar, and a new line. */
+enum err_code yaml_put_quoted(struct buf *out, const char *s,
+                              struct err *e) MUST_USE;
+/* The shortest text that reads back as v, into out. */
+const char *yaml_number(double v, char out[40]);
 /* "a text", "a list", "a map", "no value": what node is, for errors. */
 const char *yaml_kind_name(const struct yaml_node *node);
 

@@ -65,8 +65,12 @@ enum err_code fan_profile(const struct fan *f, struct buf *b,
 /* How a map becomes a point. */
 enum fan_decode {
     FAN_CENTROID, /* of the 5x5 cells round the maximum, negatives as 0 */
-    FAN_QUARTER   /* FA: the maximum, a quarter cell towards the higher
+    FAN_QUARTER,  /* FA: the maximum, a quarter cell towards the higher
                      neighbour in each axis */
+    FAN_SOFTMAX   /* maps are logits: the mean of the softmax over the map in
+                     the 7x7 cells round its maximum; the score is the share
+                     of the distribution that lies there (lib/models/fan_loss.h
+                     trains such maps) */
 };
 
 /* maps f32[68,64,64] to points in crop pixels, xy[i] = (x,y), where (0,0) is

@@ -1,9 +1,12 @@
 /* FAN: heatmaps to points. */
+#include "lib/nn/clones.h"
+
 #include <math.h>
 #include <stddef.h>
 
 #include "lib/models/fan.h"
 #include "lib/models/fan_pairs.h"
+#include "lib/nn/vecmath.h"
 
 const int fan_mirror_point[68] = {
     16, 15, 14, 13, 12, 11, 10, 9,  8,  7,  6,  5,  4,  3,  2,  1,  0,
@@ -47,6 +50,37 @@ static void centroid(const float *m, int w, int x, int y, double *u, double *v)
     *v = sum > 0 ? sv / sum : y;
 }
 
+#define NEAR 3 /* cells to each side */
+
+/* exp(m - top) summed over a map. */
+CLONES static float exponentials(const float *m, float top, int n)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += nn_exp(m[i] - top);
+    return sum;
+}
+
+/* The mean near the maximum: what lies farther away is another opinion. */
+static float softmax(const float *m, int w, int x, int y, double *u, double *v)
+{
+    float top = m[y * w + x];
+    double near = 0, su = 0, sv = 0;
+    for (int j = y - NEAR; j <= y + NEAR; j++) {
+        for (int i = x - NEAR; i <= x + NEAR; i++) {
+            if (i < 0 || j < 0 || i >= w || j >= w)
+                continue;
+            double k = (double)nn_exp(m[j * w + i] - top);
+            near += k;
+            su += k * i;
+            sv += k * j;
+        }
+    }
+    *u = su / near; /* the maximum itself is 1 */
+    *v = sv / near;
+    return (float)(near / (double)exponentials(m, top, w * w));
+}
+
 #define LANES 32
 
 /* The first place of the largest of n values (n a multiple of LANES; NaN never
@@ -75,15 +109,18 @@ void fan_decode_at(const float *maps, int w, enum fan_decode how,
     for (int i = 0; i < FAN_POINTS; i++) {
         const float *m = maps + i * w * w;
         int best = first_max(m, w * w);
+        float peak = m[best];
         double u, v;
-        if (how == FAN_QUARTER)
+        if (how == FAN_SOFTMAX)
+            peak = softmax(m, w, best % w, best / w, &u, &v);
+        else if (how == FAN_QUARTER)
             quarter(m, w, best % w, best / w, &u, &v);
         else
             centroid(m, w, best % w, best / w, &u, &v);
         xy[i][0] = (float)(4.0 * u + 1.5);
         xy[i][1] = (float)(4.0 * v + 1.5);
         if (score)
-            score[i] = m[best];
+            score[i] = peak;
     }
 }
 

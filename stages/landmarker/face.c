@@ -57,6 +57,13 @@ enum err_code face_look(struct finder *f, const struct tensor *frame,
         r = fan_heatmaps_at(f->fan, side, f->input, 1, f->flip, f->maps, e);
     if (r)
         return r;
+    bool logits = f->decode == FAN_SOFTMAX;
+    if (f->flip && logits) { /* two were summed; a mean of opinions is meant */
+        size_t n = (size_t)FAN_POINTS * (size_t)FAN_MAP_OF(side) *
+                   (size_t)FAN_MAP_OF(side);
+        for (size_t i = 0; i < n; i++)
+            f->maps[i] *= 0.5F;
+    }
     fan_decode_at(f->maps, FAN_MAP_OF(side), f->decode, out->xy, out->peak);
     double k = c.side / side, sum = 0;
     for (int i = 0; i < FAN_POINTS; i++) {
@@ -68,7 +75,7 @@ enum err_code face_look(struct finder *f, const struct tensor *frame,
             out->xy[i][0] = (float)trunc_px(out->xy[i][0]);
             out->xy[i][1] = (float)trunc_px(out->xy[i][1]);
         }
-        if (f->flip) /* two maps were summed */
+        if (f->flip && !logits) /* two maps were summed */
             out->peak[i] *= 0.5F;
         sum += fmin(fmax((double)out->peak[i], 0), 1);
     }

@@ -194,8 +194,8 @@ static const struct stage_param params[] = {
      "About the most looks that the search of one frame takes (refining what "
      "was "
      "seen may take a few more); most frames take 2."},
-    {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0, "auto|centroid|quarter",
-     NULL,
+    {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0,
+     "auto|centroid|quarter|softmax", NULL,
      "How a heatmap becomes a point: centroid of 5x5 cells; FAN's quarter "
      "step; auto, what the model says."},
     {"flip", PARAM_BOOL, AT(flip), "false", 0, 0, NULL, NULL,

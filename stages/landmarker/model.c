@@ -117,7 +117,8 @@ static enum err_code read_use(const struct safetensors *w,
                               struct model_use *use, struct err *e)
 {
     static const char *const crops[] = {"facet", "fan", NULL};
-    static const char *const decodes[] = {"centroid", "quarter", NULL};
+    static const char *const decodes[] = {"centroid", "quarter", "softmax",
+                                          NULL};
     int crop, decode;
     enum err_code r = meta_word(w, "crop", crops, CROP_FAN, &crop, e);
     if (!r)

@@ -18,6 +18,7 @@ LAYERS = {
     "lib/models": {"lib/base", "lib/data", "lib/nn", "lib/models"},
     "lib/store": {"lib/base", "lib/data", "lib/media", "lib/store"},
     "lib/flow": {"lib/base", "lib/data", "lib/flow"},
+    "lib/train": {"lib/base", "lib/data", "lib/nn", "lib/train"},
 }
 
 # Outside libraries: header pattern, and the files that may include it.
