@@ -36,6 +36,7 @@ h:cmocka.h:libcmocka-dev
 c:ffmpeg:ffmpeg
 c:ffprobe:ffmpeg
 c:dot:graphviz
+c:gnuplot:gnuplot-nox
 py:torch:python3-torch
 py:numpy:python3-numpy
 py:zmq:python3-zmq
