@@ -90,8 +90,8 @@ static void trainer_stage_close(void *ctx)
 
 static const struct stage_port in_ports[] = {
     {"in",
-     "frame u8[H,W,3]?, landmarks_true f32[68,*]?, sample i64, role str, "
-     "val_count i64, epoch_size i64",
+     "frame u8[H,W,3]?, landmarks_true f32[68,*]?, sample i64?, role str?, "
+     "val_count i64?, epoch_size i64?",
      "Crops of 256 x 256 with true points in their pixels, as face-augmenter "
      "gives them, in a stream (docs/training.md); failed ones too, whose "
      "places stay empty."},
