@@ -18,6 +18,12 @@ stages:
   work: {run: t-work, from: src, with: {fail-every: 10, sleep-ms: 5}}
   sink: {run: t-collect, from: work, with: {file: $dir/lines}}
 Y
+cat > "$dir/status.yaml" <<Y
+version: 1
+stages:
+  src: {run: t-count, with: {n: 250, sleep-ms: 5}}
+  sink: {run: t-sated, from: src, with: {enough: 0, word: "$(printf '%0150d' 7) item"}}
+Y
 cat > "$dir/drive.py" <<'P'
 import fcntl, os, pty, re, struct, sys, termios
 def run(interrupt, *argv):
@@ -39,7 +45,7 @@ def run(interrupt, *argv):
             os.write(fd, b"\x03")
             interrupt = False
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.decode()
-facet, pipeline = sys.argv[1:]
+facet, pipeline, speaks = sys.argv[1:]
 status, out = run(False, facet, "run", pipeline)
 bars = re.findall(r"\[=*>? *\] \d+/250  \d+ %  [\d.]+/s  \d+:\d\d left[^\r\n\x1b]*", out)
 assert status == 1, (status, out)
@@ -51,5 +57,9 @@ assert "\x1b" not in out[out.rindex("stage "):], "the bar stays"
 status, out = run(True, facet, "run", pipeline, "--set", "n=1000000")
 assert status == 130, (status, out)
 assert "stopping (interrupted)" in out, out
+# A stage that says where it stands: that, cut to the line, in the bar's place.
+status, out = run(False, facet, "run", speaks)
+lines = re.findall(r"0{90,}", out)
+assert status == 0 and len(lines) >= 3 and max(map(len, lines)) == 99, out
 P
-timeout 60 "$PYTHON" "$dir/drive.py" "$facet" "$dir/p.yaml"
+timeout 60 "$PYTHON" "$dir/drive.py" "$facet" "$dir/p.yaml" "$dir/status.yaml"
