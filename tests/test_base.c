@@ -270,6 +270,79 @@ static void file_round(void **state)
     mem_free(dir);
 }
 
+/* Piece by piece: nothing at the path before close, and nothing at all where
+ * it went wrong. */
+static void file_pieces(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct file_atomic f;
+    struct buf b;
+    char *path = path_join(folder, "pieces/x");
+    char *dir = path_join(folder, "pieces");
+    int64_t live = mem_live();
+    for (int fails = 0; fails < 2; fails++) {
+        assert_int_equal(file_atomic_open(&f, path, &e), OK);
+        assert_int_equal(file_atomic_put(&f, "hel", 3, &e), OK);
+        assert_int_equal(file_atomic_put(&f, "", 0, &e), OK);
+        assert_int_equal(file_atomic_put(&f, fails ? "p!" : "lo", 2, &e), OK);
+        assert_int_equal(file_exists(path), fails);
+        assert_int_equal(file_atomic_close(&f, fails ? ERR_DATA : OK, &e),
+                         fails ? ERR_DATA : OK);
+        assert_int_equal(mem_live(), live);
+        assert_int_equal(file_read(path, 9, &b, &e), OK);
+        assert_string_equal(buf_str(&b), "hello");
+        buf_free(&b);
+    }
+    for (uint64_t i = 1; i <= 3; i++) {
+        mem_fail_nth(i);
+        enum err_code rc = file_write_atomic(path, "other", 5, &e);
+        assert_int_equal(rc, mem_fail_hit() ? ERR_NOMEM : OK);
+        assert_true(mem_fail_hit());
+        mem_fail_nth(0);
+        assert_int_equal(mem_live(), live);
+    }
+    /* folder gone while writing: close says so */
+    char *cmd = mem_printf("rm -r '%s'", dir);
+    assert_int_equal(file_atomic_open(&f, path, &e), OK);
+    assert_int_equal(system(cmd), 0);
+    assert_int_equal(file_atomic_close(&f, OK, &e), ERR_IO);
+    assert_non_null(strstr(e.text, "cannot rename"));
+    mem_free(cmd);
+    mem_free(dir);
+    mem_free(path);
+}
+
+static void file_temporaries(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    static const char *const names[] = {".tmp-x-123456", ".tmp-x-12345",
+                                        ".tmp-x-1234567", ".tmp-y-123456"};
+    char *path = path_join(folder, "t/x");
+    char *none = path_join(folder, "none/x");
+    assert_int_equal(file_remove_temporaries(none, &e), OK);
+    assert_int_equal(file_remove_temporaries("/dev/null/x", &e), ERR_IO);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 4; i++) {
+            char *p = mem_printf("%s/t/%s", folder, names[i]);
+            if (round == 0)
+                assert_int_equal(file_write_atomic(p, "", 0, &e), OK);
+            assert_int_equal(file_exists(p), round == 0 || i > 0);
+            mem_free(p);
+        }
+        assert_int_equal(file_remove_temporaries(path, &e), OK);
+    }
+    /* what cannot be removed is said */
+    char *p = mem_printf("%s/t/%s/z", folder, names[0]);
+    assert_int_equal(file_write_atomic(p, "", 0, &e), OK);
+    assert_int_equal(file_remove_temporaries(path, &e), ERR_IO);
+    assert_non_null(strstr(e.text, "t/.tmp-x-123456'"));
+    mem_free(p);
+    mem_free(none);
+    mem_free(path);
+}
+
 static void file_listing(void **state)
 {
     (void)state;
@@ -371,12 +444,13 @@ static void rng_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(err_texts),  cmocka_unit_test(mem_sizes),
-        cmocka_unit_test(buf_cap),    cmocka_unit_test(text_numbers),
-        cmocka_unit_test(text_near),  cmocka_unit_test(text_csv),
-        cmocka_unit_test(text_utf8),  cmocka_unit_test(csv_alloc_failure),
-        cmocka_unit_test(file_round), cmocka_unit_test(file_listing),
-        cmocka_unit_test(path_parts), cmocka_unit_test(rng_known),
+        cmocka_unit_test(err_texts),   cmocka_unit_test(mem_sizes),
+        cmocka_unit_test(buf_cap),     cmocka_unit_test(text_numbers),
+        cmocka_unit_test(text_near),   cmocka_unit_test(text_csv),
+        cmocka_unit_test(text_utf8),   cmocka_unit_test(csv_alloc_failure),
+        cmocka_unit_test(file_round),  cmocka_unit_test(file_listing),
+        cmocka_unit_test(file_pieces), cmocka_unit_test(file_temporaries),
+        cmocka_unit_test(path_parts),  cmocka_unit_test(rng_known),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -244,6 +244,71 @@ static void test_weights(void **state)
     mem_free(path);
 }
 
+static void not_written(const struct safetensors_item *items,
+                        const struct safetensors_pair *meta, const char *text)
+{
+    struct err e = {0};
+    assert_int_equal(
+        safetensors_write("/nonexistent/x.safetensors", items, meta, &e),
+        ERR_ARG);
+    if (!strstr(e.text, text) || !strstr(e.text, "/nonexistent/x"))
+        fail_msg("'%s' lacks '%s'", e.text, text);
+    assert_int_equal(
+        safetensors_write("/nonexistent/x.safetensors", items, meta, NULL),
+        ERR_ARG);
+}
+
+/* What the reader would refuse is not written. */
+static void test_writer_refuses(void **state)
+{
+    (void)state;
+    enum { MANY = SAFETENSORS_MAX_TENSORS + 1 };
+    struct err e = {0};
+    const int64_t two = 2;
+    struct tensor *t = tensor_new(DT_F32, 1, &two, &e);
+    struct safetensors_item *item = mem_calloc(MANY + 1, sizeof *item);
+    struct safetensors_pair *pair = mem_calloc(MANY + 1, sizeof *pair);
+    char(*names)[8] = mem_calloc(MANY, sizeof *names), longer[4098];
+    assert_true(t && item && pair && names);
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "%zu", i);
+        item[i] = (struct safetensors_item){names[i], t};
+        pair[i] = (struct safetensors_pair){names[i], "x"};
+    }
+    not_written(item, NULL, "65537 tensors are more than 65536");
+    item[3].name = NULL;
+    not_written(item, pair, "65537 texts are more than 4096");
+    pair[3].key = NULL;
+    item[2].name = "0";
+    not_written(item, pair, "tensor '0' is given twice");
+    item[2].name = "";
+    not_written(item, pair, "cannot be named ''");
+    item[2].name = "__metadata__";
+    not_written(item, pair, "cannot be named '__metadata__'");
+    item[2].name = longer;
+    not_written(item, pair, "too long");
+    item[2].name = "\xc3";
+    not_written(item, pair, "not UTF-8");
+    item[2].name = "2";
+    pair[2].key = "0";
+    not_written(item, pair, "text '0' is given twice");
+    pair[2].key = longer;
+    not_written(item, pair, "too long");
+    pair[2] = (struct safetensors_pair){"2", longer};
+    not_written(item, pair, "has over 4096 bytes");
+    /* Of tensors that are too large nothing but the size is looked at. */
+    struct tensor huge = {.dtype = DT_U8, .bytes = SAFETENSORS_MAX_FILE};
+    pair[2].value = "x";
+    item[2].tensor = &huge;
+    not_written(item, pair, "are too large");
+    tensor_free(&t);
+    mem_free(item);
+    mem_free(pair);
+    mem_free(names);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -290,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_refuses_lengths),
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_writer_refuses),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_json_nesting),
     };

@@ -43,7 +43,7 @@ enum err_code file_read(const char *path, size_t max, struct buf *b,
         size_t want = step < room ? step : room;
         void *p = buf_reserve(b, want, e);
         if (!p) {
-            rc = err_wrap(e, "'%s'", path);
+            rc = e ? err_wrap(e, "'%s'", path) : ERR_NOMEM;
             break;
         }
         ssize_t got = read(fd, p, want);
@@ -96,8 +96,8 @@ static char *folder_of(const char *path)
     return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-enum err_code file_write_synced(int fd, const char *path, const void *data,
-                                size_t n, struct err *e)
+static enum err_code write_all(int fd, const char *path, const void *data,
+                               size_t n, struct err *e)
 {
     const char *p = data;
     while (n) {
@@ -109,9 +109,16 @@ enum err_code file_write_synced(int fd, const char *path, const void *data,
         p += w;
         n -= (size_t)w;
     }
-    if (fdatasync(fd) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot sync '%s'", path);
     return OK;
+}
+
+enum err_code file_write_synced(int fd, const char *path, const void *data,
+                                size_t n, struct err *e)
+{
+    enum err_code rc = write_all(fd, path, data, n, e);
+    if (!rc && fdatasync(fd) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot sync '%s'", path);
+    return rc;
 }
 
 enum err_code file_sync(const char *path, struct err *e)
@@ -160,42 +167,72 @@ enum err_code file_lock(const char *path, int *fd, struct err *e)
     return OK;
 }
 
+enum err_code file_atomic_open(struct file_atomic *f, const char *path,
+                               struct err *e)
+{
+    enum err_code rc = OK;
+    char *dir = folder_of(path);
+    *f = (struct file_atomic){.fd = -1, .path = path};
+    if (dir)
+        f->tmp = mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path));
+    if (!f->tmp)
+        rc = err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_mkdirs(dir, e);
+    if (!rc) {
+        f->fd = mkostemp(f->tmp, O_CLOEXEC);
+        if (f->fd < 0)
+            rc = err_errno(e, ERR_IO, errno, "cannot make a file in '%s'", dir);
+    }
+    if (f->fd >= 0) { /* mkstemp gives 0600; files get the usual mode */
+        mode_t mask = umask(0);
+        umask(mask);
+        if (fchmod(f->fd, 0666 & ~mask) != 0)
+            rc = err_errno(e, ERR_IO, errno, "cannot chmod '%s'", f->tmp);
+    }
+    mem_free(dir);
+    return rc ? file_atomic_close(f, rc, e) : OK;
+}
+
+enum err_code file_atomic_put(struct file_atomic *f, const void *data, size_t n,
+                              struct err *e)
+{
+    return write_all(f->fd, f->path, data, n, e);
+}
+
+enum err_code file_atomic_close(struct file_atomic *f, enum err_code so_far,
+                                struct err *e)
+{
+    enum err_code rc = so_far;
+    if (!rc && fdatasync(f->fd) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot sync '%s'", f->path);
+    if (f->fd >= 0 && close(f->fd) != 0 && !rc)
+        rc = err_errno(e, ERR_IO, errno, "cannot close '%s'", f->path);
+    if (!rc)
+        rc = file_publish(f->tmp, f->path, e);
+    if (rc && f->fd >= 0)
+        unlink(f->tmp); /* no-op where the rename was done */
+    mem_free(f->tmp);
+    *f = (struct file_atomic){.fd = -1};
+    return rc;
+}
+
 enum err_code file_write_atomic(const char *path, const void *data, size_t n,
                                 struct err *e)
 {
-    enum err_code rc = OK;
-    int fd = -1;
-    char *dir = folder_of(path);
-    char *tmp =
-        dir ? mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path)) : NULL;
-    if (!tmp) {
-        rc = err_set(e, ERR_NOMEM, "no memory for a path");
-        goto out;
-    }
-    rc = file_mkdirs(dir, e);
+    struct file_atomic f;
+    enum err_code rc = file_atomic_open(&f, path, e);
     if (rc)
-        goto out;
-    fd = mkostemp(tmp, O_CLOEXEC);
-    if (fd < 0) {
-        rc = err_errno(e, ERR_IO, errno, "cannot make a file in '%s'", dir);
-        goto out;
-    }
-    mode_t mask = umask(0); /* mkstemp gives 0600; files get the usual mode */
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) != 0)
-        rc = err_errno(e, ERR_IO, errno, "cannot chmod '%s'", tmp);
-    if (!rc)
-        rc = file_write_synced(fd, path, data, n, e);
-    if (close(fd) != 0 && !rc)
-        rc = err_errno(e, ERR_IO, errno, "cannot close '%s'", path);
-    if (!rc)
-        rc = file_publish(tmp, path, e);
-    if (rc)
-        unlink(tmp); /* no-op where the rename was done */
-out:
-    mem_free(tmp);
-    mem_free(dir);
-    return rc;
+        return rc;
+    rc = file_atomic_put(&f, data, n, e);
+    return file_atomic_close(&f, rc, e);
+}
+
+/* ".tmp-<name>-" and six more: what file_atomic_open makes. */
+static bool is_temporary(const char *name, const char *stem)
+{
+    size_t n = strlen(stem);
+    return strncmp(name, stem, n) == 0 && strlen(name) == n + 6;
 }
 
 enum err_code file_remove_temporaries(const char *path, struct err *e)
@@ -211,9 +248,14 @@ enum err_code file_remove_temporaries(const char *path, struct err *e)
     d = opendir(dir);
     if (!d && errno != ENOENT)
         rc = err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
-    size_t n = strlen(stem);
-    for (struct dirent *x; d && !rc && (x = readdir(d));) {
-        if (strncmp(x->d_name, stem, n) == 0 && strlen(x->d_name) == n + 6 &&
+    while (d && !rc) {
+        errno = 0;
+        struct dirent *x = readdir(d);
+        if (!x && errno)
+            rc = err_errno(e, ERR_IO, errno, "cannot read folder '%s'", dir);
+        if (!x)
+            break;
+        if (is_temporary(x->d_name, stem) &&
             unlinkat(dirfd(d), x->d_name, 0) != 0 && errno != ENOENT)
             rc = err_errno(e, ERR_IO, errno, "cannot remove '%s/%s'", dir,
                            x->d_name);

@@ -16,10 +16,24 @@ enum err_code file_read(const char *path, size_t max, struct buf *b,
  * at no moment part of them. Missing parent folders are made. */
 enum err_code file_write_atomic(const char *path, const void *data, size_t n,
                                 struct err *e) MUST_USE;
-/* Remove what killed calls of file_write_atomic with this path have left
- * behind; there may be no such call under way. */
-enum err_code file_remove_temporaries(const char *path,
-                                      struct err *e) MUST_USE;
+/* The same piece by piece, for what is too large to stand in memory twice:
+ * open, any number of puts, close, which publishes the file where so_far is OK
+ * and else removes what was written. A failed open needs no close. close
+ * returns so_far or its own failure. */
+struct file_atomic {
+    int fd;
+    const char *path; /* the caller's, until close */
+    char *tmp;
+};
+enum err_code file_atomic_open(struct file_atomic *f, const char *path,
+                               struct err *e) MUST_USE;
+enum err_code file_atomic_put(struct file_atomic *f, const void *data, size_t n,
+                              struct err *e) MUST_USE;
+enum err_code file_atomic_close(struct file_atomic *f, enum err_code so_far,
+                                struct err *e) MUST_USE;
+/* Remove what killed writers of this path have left behind; there may be no
+ * such writer at work. */
+enum err_code file_remove_temporaries(const char *path, struct err *e) MUST_USE;
 /* Write all of data to fd and fdatasync it; path is for the error's text. */
 enum err_code file_write_synced(int fd, const char *path, const void *data,
                                 size_t n, struct err *e) MUST_USE;

@@ -201,7 +201,7 @@ static enum err_code read_meta(struct safetensors *x, struct json *j,
         r = json_member(j, s, &more, e);
         if (r || !more)
             break;
-        if (x->n_meta >= 4096)
+        if (x->n_meta >= SAFETENSORS_MAX_META)
             return err_set(e, ERR_DATA, "too many metadata entries");
         void *list = x->meta;
         if (!grow(&list, &x->cap_meta, x->n_meta, sizeof *x->meta))
@@ -213,8 +213,10 @@ static enum err_code read_meta(struct safetensors *x, struct json *j,
             return err_set(e, ERR_NOMEM, "no memory for the metadata");
         x->n_meta++;
         r = json_string(j, s, e);
-        if (r)
-            return err_wrap(e, "metadata");
+        if (r) {
+            err_wrap(e, "metadata");
+            return r;
+        }
         p->value = mem_strdup(buf_str(s));
         if (!p->value)
             return err_set(e, ERR_NOMEM, "no memory for the metadata");

@@ -14,6 +14,7 @@
 
 #define SAFETENSORS_MAX_HEADER (16u << 20)
 #define SAFETENSORS_MAX_TENSORS 65536
+#define SAFETENSORS_MAX_META 4096
 #define SAFETENSORS_MAX_FILE ((size_t)4 << 30)
 
 struct safetensors; /* an open file: header checked, bytes in memory */
@@ -74,9 +75,10 @@ struct safetensors_item {
 struct safetensors_pair {
     const char *key, *value;
 };
-/* The file appears whole or not at all. Tensors are laid out in the given
- * order; the header is padded to 8 bytes. meta may be NULL. ERR_ARG for a
- * doubled or bad name. */
+/* The file appears whole or not at all; no second copy of the tensors is made.
+ * They are laid out in the given order; the header is padded to 8 bytes. meta
+ * may be NULL. ERR_ARG for a doubled or bad name, and for what is too long,
+ * large or many to be read again. */
 enum err_code safetensors_write(const char *path,
                                 const struct safetensors_item *items,
                                 const struct safetensors_pair *meta,

@@ -1,9 +1,11 @@
 /* Weight files in the safetensors format: the writer. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/nn/json.h"
 #include "lib/nn/safetensors.h"
 
 static const char *word_of(enum dtype d)
@@ -65,20 +67,75 @@ static enum err_code put_entry(struct buf *b, const struct safetensors_item *it,
     return r;
 }
 
-static enum err_code check_names(const struct safetensors_item *items,
-                                 struct err *e)
+static int by_bytes(const void *a, const void *b)
 {
-    for (const struct safetensors_item *a = items; a->name; a++) {
-        if (!*a->name || strcmp(a->name, "__metadata__") == 0)
-            return err_set(e, ERR_ARG, "a tensor cannot be named '%s'",
-                           a->name);
-        for (const struct safetensors_item *b = items; b < a; b++) {
-            if (strcmp(a->name, b->name) == 0)
-                return err_set(e, ERR_ARG, "tensor '%s' is given twice",
-                               a->name);
-        }
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorts n names; ERR_ARG for two that are the same, or one that is too long
+ * to be read again. */
+static enum err_code check_list(const char *what, const char **name, size_t n,
+                                struct err *e)
+{
+    if (n)
+        qsort(name, n, sizeof *name, by_bytes);
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(name[i]) > JSON_MAX_STRING)
+            return err_set(e, ERR_ARG, "%s '%.60s...' is too long", what,
+                           name[i]);
+        if (i && strcmp(name[i - 1], name[i]) == 0)
+            return err_set(e, ERR_ARG, "%s '%s' is given twice", what, name[i]);
     }
     return OK;
+}
+
+static enum err_code check_items(const struct safetensors_item *items,
+                                 struct err *e)
+{
+    size_t n = 0;
+    while (items[n].name)
+        n++;
+    if (n > SAFETENSORS_MAX_TENSORS)
+        return err_set(e, ERR_ARG, "%zu tensors are more than %d", n,
+                       SAFETENSORS_MAX_TENSORS);
+    const char **name = mem_array(n ? n : 1, sizeof *name);
+    if (!name)
+        return err_set(e, ERR_NOMEM, "no memory for %zu names", n);
+    enum err_code r = OK;
+    for (size_t i = 0; i < n && !r; i++) {
+        name[i] = items[i].name;
+        if (!*name[i] || strcmp(name[i], "__metadata__") == 0)
+            r = err_set(e, ERR_ARG, "a tensor cannot be named '%s'", name[i]);
+    }
+    if (!r)
+        r = check_list("tensor", name, n, e);
+    mem_free(name);
+    return r;
+}
+
+static enum err_code check_meta(const struct safetensors_pair *meta,
+                                struct err *e)
+{
+    size_t n = 0;
+    while (meta && meta[n].key)
+        n++;
+    if (n > SAFETENSORS_MAX_META)
+        return err_set(e, ERR_ARG, "%zu texts are more than %d", n,
+                       SAFETENSORS_MAX_META);
+    const char **key = mem_array(n ? n : 1, sizeof *key);
+    if (!key)
+        return err_set(e, ERR_NOMEM, "no memory for %zu names", n);
+    enum err_code r = OK;
+    for (size_t i = 0; i < n && !r; i++) {
+        key[i] = meta[i].key;
+        if (strlen(meta[i].value) > JSON_MAX_STRING)
+            r = err_set(e, ERR_ARG, "the text '%.60s' has over %d bytes",
+                        key[i], JSON_MAX_STRING);
+    }
+    if (!r)
+        r = check_list("text", key, n, e);
+    mem_free(key);
+    return r;
 }
 
 /* The JSON text after eight bytes for its length, padded with spaces. */
@@ -108,12 +165,26 @@ static enum err_code put_header(struct buf *b,
         r = buf_puts(b, " ", e);
     if (r)
         return r;
-    if (b->len - 8 > SAFETENSORS_MAX_HEADER)
-        return err_set(e, ERR_ARG, "the header is too large");
+    if (b->len - 8 > SAFETENSORS_MAX_HEADER ||
+        at > SAFETENSORS_MAX_FILE - b->len)
+        return err_set(e, ERR_ARG,
+                       "a header of %zu and tensors of %zu bytes are too large",
+                       b->len, at);
     uint64_t n = b->len - 8;
     for (int i = 0; i < 8; i++)
         b->data[i] = (uint8_t)(n >> (8 * i));
     return OK;
+}
+
+static enum err_code encode_head(struct buf *b,
+                                 const struct safetensors_item *items,
+                                 const struct safetensors_pair *meta,
+                                 struct err *e)
+{
+    enum err_code r = check_items(items, e);
+    if (!r)
+        r = check_meta(meta, e);
+    return r ? r : put_header(b, items, meta, e);
 }
 
 enum err_code safetensors_encode(struct buf *b,
@@ -121,9 +192,7 @@ enum err_code safetensors_encode(struct buf *b,
                                  const struct safetensors_pair *meta,
                                  struct err *e)
 {
-    enum err_code r = check_names(items, e);
-    if (!r)
-        r = put_header(b, items, meta, e);
+    enum err_code r = encode_head(b, items, meta, e);
     for (const struct safetensors_item *it = items; it->name && !r; it++) {
         if (it->tensor->bytes)
             r = buf_put(b, it->tensor->data, it->tensor->bytes, e);
@@ -131,17 +200,32 @@ enum err_code safetensors_encode(struct buf *b,
     return r;
 }
 
+/* Tensors go from their own memory into the file. */
+static enum err_code write_file(const char *path, const struct buf *head,
+                                const struct safetensors_item *items,
+                                struct err *e)
+{
+    struct file_atomic f;
+    enum err_code r = file_atomic_open(&f, path, e);
+    if (r)
+        return r;
+    r = file_atomic_put(&f, head->data, head->len, e);
+    for (const struct safetensors_item *it = items; it->name && !r; it++)
+        r = file_atomic_put(&f, it->tensor->data, it->tensor->bytes, e);
+    return file_atomic_close(&f, r, e);
+}
+
 enum err_code safetensors_write(const char *path,
                                 const struct safetensors_item *items,
                                 const struct safetensors_pair *meta,
                                 struct err *e)
 {
-    struct buf b;
-    buf_init(&b, SAFETENSORS_MAX_FILE);
-    enum err_code r = safetensors_encode(&b, items, meta, e);
+    struct buf head;
+    buf_init(&head, SAFETENSORS_MAX_FILE);
+    enum err_code r = encode_head(&head, items, meta, e);
     if (!r)
-        r = file_write_atomic(path, b.data, b.len, e);
-    buf_free(&b);
+        r = write_file(path, &head, items, e);
+    buf_free(&head);
     if (r)
         err_wrap(e, "writing '%s'", path);
     return r;
