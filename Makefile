@@ -149,7 +149,7 @@ asan: ## the tests under address and undefined sanitizers, in build-asan/
 	  $(MAKE) --no-print-directory B=build-asan OPT="-O1 -g" \
 	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" check-built
 # libgomp is not built for this sanitizer: what runs networks is left out.
-tsan: export SKIP := test_nn|test_fan|landmark|70-pipelines|47-install|43-python
+tsan: export SKIP := test_nn|test_fan|landmark|checkpoint|70-pipelines|47-install|43-python
 tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)
 tsan: ## the tests under the thread sanitizer, in build-tsan/
 	$(Q)$(MAKE) --no-print-directory B=build-tsan OPT="-O1 -g" \

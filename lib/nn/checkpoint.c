@@ -51,23 +51,43 @@ static enum err_code put_meta(const struct nn_checkpoint_part *parts,
 
 /* ---- Saving ---- */
 
+/* The index of an element that cannot be saved or loaded: NaN, and for all but
+ * the optimisers' sums of squares, which may overflow, infinity. count if there
+ * is none. */
+static size_t unfit(const struct nn_items_entry *of, const void *data)
+{
+    const struct tensor *t = of->tensor;
+    bool state = strncmp(of->name, "optim.", 6) == 0;
+    return t->dtype == DT_F32 ? nn_find_not_finite(data, t->count, !state)
+                              : t->count;
+}
+
+static size_t total_bytes(const struct nn_items *l)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < l->n; i++)
+        all += l->entry[i].tensor->bytes;
+    return all;
+}
+
 static enum err_code check_finite(const struct nn_items *l, struct err *e)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        const struct tensor *t = l->entry[i].tensor;
-        if (t->dtype != DT_F32)
-            continue;
-        /* Sums of squares may overflow; weights may not. */
-        bool state = strncmp(l->entry[i].name, "optim.", 6) == 0;
-        size_t at = nn_find_not_finite(t->data, t->count, !state);
-        if (at < t->count)
-            return err_set(e, ERR_DATA,
-                           "'%s' is not fit to be saved: element %zu of %zu "
-                           "is %g",
-                           l->entry[i].name, at, t->count,
-                           (double)tensor_f32(t)[at]);
+    int64_t n = (int64_t)l->n, first = n;
+#pragma omp parallel for schedule(dynamic, 1)                                  \
+    reduction(min                                                              \
+              : first) if (total_bytes(l) > NN_CHECKPOINT_PARALLEL)
+    for (int64_t i = 0; i < n; i++) {
+        const struct nn_items_entry *x = &l->entry[i];
+        if (i < first && unfit(x, x->tensor->data) < x->tensor->count)
+            first = i;
     }
-    return OK;
+    if (first == n)
+        return OK;
+    const struct tensor *t = l->entry[first].tensor;
+    size_t at = unfit(&l->entry[first], t->data);
+    return err_set(
+        e, ERR_DATA, "'%s' is not fit to be saved: element %zu of %zu is %g",
+        l->entry[first].name, at, t->count, (double)tensor_f32(t)[at]);
 }
 
 static uint64_t checksum(const struct nn_items *l, const struct nn_meta *m)
@@ -76,7 +96,8 @@ static uint64_t checksum(const struct nn_items *l, const struct nn_meta *m)
     int64_t n = (int64_t)l->n;
     for (size_t i = 0; i < m->n; i++)
         sum += nn_checksum_text(m->pair[i].key, m->pair[i].value);
-#pragma omp parallel for schedule(dynamic, 1) reduction(+ : sum)
+#pragma omp parallel for schedule(dynamic, 1) reduction(+ : sum)               \
+    if (total_bytes(l) > NN_CHECKPOINT_PARALLEL)
     for (int64_t i = 0; i < n; i++) {
         const struct tensor *t = l->entry[i].tensor;
         sum += nn_checksum_tensor(l->entry[i].name, t->dtype, t->ndim, t->shape,
@@ -108,7 +129,7 @@ enum err_code nn_checkpoint_save(const char *path,
 {
     struct nn_items l = {0};
     struct nn_meta m = {0};
-    enum err_code r = nn_checkpoint_names(parts, values, e);
+    enum err_code r = nn_checkpoint_check(parts, values, e);
     if (!r)
         r = nn_checkpoint_items(parts, &l, e);
     if (!r)
@@ -157,11 +178,14 @@ static enum err_code check_sum(const struct safetensors *w, struct err *e)
 {
     char sum[24];
     const char *there = safetensors_meta(w, SUM_KEY);
+    if (!there)
+        return err_set(e, ERR_DATA, "'%s' is damaged: it has no checksum",
+                       safetensors_origin(w));
     snprintf(sum, sizeof sum, "%016" PRIx64, nn_checksum_file(w));
-    if (!there || strcmp(there, sum) != 0)
+    if (strcmp(there, sum) != 0)
         return err_set(e, ERR_DATA,
                        "'%s' is damaged: its checksum is %s, not %.20s",
-                       safetensors_origin(w), sum, there ? there : "there");
+                       safetensors_origin(w), sum, there);
     return OK;
 }
 
@@ -171,7 +195,8 @@ static enum err_code check_pairs(const struct safetensors *w,
 {
     const char *key, *value;
     for (size_t i = 0; safetensors_meta_at(w, i, &key, &value); i++) {
-        bool known = strncmp(key, "facet.", 6) != 0 || strcmp(key, SUM_KEY) == 0;
+        bool known =
+            strncmp(key, "facet.", 6) != 0 || strcmp(key, SUM_KEY) == 0;
         for (size_t k = 0; k < m->n && !known; k++)
             known = strcmp(m->pair[k].key, key) == 0;
         if (!known)
@@ -208,6 +233,7 @@ static enum err_code take_part(const struct safetensors *w,
                                struct taken *t, struct err *e)
 {
     char scope[128];
+    struct err why;
     enum err_code r = OK;
     if (p->optim) {
         snprintf(scope, sizeof scope, "optim.%s", p->name);
@@ -215,9 +241,9 @@ static enum err_code take_part(const struct safetensors *w,
         r = check_kind(w, scope, nn_optim_word(p->optim->o.kind), e);
         if (!r)
             r = nn_fields_get(w, scope, nn_optim_fields, &t->optim, e);
-        if (!r && (t->optim.steps < 0 || t->optim.averaged < 0))
-            r = err_set(e, ERR_DATA, "'%s': '%s' has made %" PRId64 " steps",
-                        safetensors_origin(w), scope, t->optim.steps);
+        if (!r && nn_checkpoint_optim(&t->optim, p->name, &why))
+            r = err_set(e, ERR_DATA, "'%s': %s", safetensors_origin(w),
+                        why.text);
     }
     if (p->schedule && !r) {
         snprintf(scope, sizeof scope, "schedule.%s", p->name);
@@ -225,6 +251,9 @@ static enum err_code take_part(const struct safetensors *w,
         r = check_kind(w, scope, nn_schedule_word(p->schedule->kind), e);
         if (!r)
             r = nn_fields_get(w, scope, nn_schedule_fields, &t->schedule, e);
+        if (!r && nn_schedule_check(&t->schedule, &why))
+            r = err_set(e, ERR_DATA, "'%s': %s: %s", safetensors_origin(w),
+                        scope, why.text);
     }
     return r;
 }
@@ -268,12 +297,7 @@ static enum err_code check_tensor(const struct safetensors *w,
                            : tensor_describe(&there, a, sizeof a),
                        tensor_describe(v, b, sizeof b));
     }
-    if (v->dtype != DT_F32)
-        return OK;
-    size_t bytes;
-    const void *data = safetensors_bytes(w, here->name, &bytes);
-    bool state = strncmp(here->name, "optim.", 6) == 0;
-    size_t at = nn_find_not_finite(data, v->count, !state);
+    size_t bytes, at = unfit(here, safetensors_bytes(w, here->name, &bytes));
     if (at < v->count)
         return err_set(e, ERR_DATA,
                        "'%s': tensor '%s' has a NaN or an infinity at element "
@@ -304,25 +328,44 @@ static enum err_code check_tensors(const struct safetensors *w,
     return OK;
 }
 
-/* The counter beside a running mean: is it fit? */
-static enum err_code read_counter(const struct safetensors *w, const char *part,
-                                  const struct nn_param *p, int64_t *updates,
-                                  struct err *e)
+/* The counter beside a running mean, if p is one; its tensor has been found to
+ * be there and of the right kind. */
+static bool read_counter(const struct safetensors *w, const char *part,
+                         const struct nn_param *p, int64_t *updates)
 {
     char prefix[80], name[2 * NN_PARAM_NAME_MAX + 32];
-    *updates = p->updates;
+    size_t bytes;
     snprintf(prefix, sizeof prefix, "%s.", part);
     if (!nn_params_counter(p, prefix, name, sizeof name))
-        return OK;
-    return nn_params_read_counter(w, name, updates, e);
+        return false;
+    memcpy(updates, safetensors_bytes(w, name, &bytes), sizeof *updates);
+    return true;
 }
 
-/* Everything has been checked: into its places. */
+static enum err_code check_counters(const struct safetensors *w,
+                                    const struct nn_checkpoint_part *part,
+                                    struct err *e)
+{
+    for (size_t i = 0; i < part->ps->n; i++) {
+        const struct nn_param *p = part->ps->list[i];
+        int64_t updates;
+        if (read_counter(w, part->name, p, &updates) && updates < 0)
+            return err_set(e, ERR_DATA,
+                           "'%s': the statistics '%s.%s' are of %" PRId64
+                           " batches",
+                           safetensors_origin(w), part->name, p->name, updates);
+    }
+    return OK;
+}
+
+/* Everything has been checked: into its places. Nothing here can fail. */
 static void put_back(const struct safetensors *w, const struct nn_items *l,
                      const struct nn_checkpoint_part *parts,
                      const struct taken *taken)
 {
-    for (size_t i = 0; i < l->n; i++) {
+    /* Statistics stand twice, under "<part>." and "ema.<part>.". What comes
+     * first in the list is what counts. */
+    for (size_t i = l->n; i-- > 0;) {
         struct tensor *t = l->entry[i].tensor;
         size_t bytes;
         const void *data = safetensors_bytes(w, l->entry[i].name, &bytes);
@@ -332,9 +375,7 @@ static void put_back(const struct safetensors *w, const struct nn_items *l,
     for (; parts->name; parts++, taken++) {
         for (size_t i = 0; i < parts->ps->n; i++) {
             struct nn_param *p = parts->ps->list[i];
-            int64_t updates;
-            if (read_counter(w, parts->name, p, &updates, NULL) == OK)
-                p->updates = updates;
+            (void)read_counter(w, parts->name, p, &p->updates);
             p->version++;
         }
         if (parts->optim)
@@ -358,10 +399,10 @@ enum err_code nn_checkpoint_apply(const struct safetensors *w,
         n_values++;
     struct taken *taken = mem_calloc(n_parts + 1, sizeof *taken);
     uint64_t *bits = mem_calloc(n_values + 1, sizeof *bits);
-    enum err_code r = taken && bits ? nn_checkpoint_names(parts, values, e)
-                                    : err_set(e, ERR_NOMEM,
-                                              "no memory to read '%s'",
-                                              safetensors_origin(w));
+    enum err_code r = taken && bits
+                          ? nn_checkpoint_check(parts, values, e)
+                          : err_set(e, ERR_NOMEM, "no memory to read '%s'",
+                                    safetensors_origin(w));
     if (!r)
         r = check_format(w, e);
     if (!r)
@@ -376,13 +417,8 @@ enum err_code nn_checkpoint_apply(const struct safetensors *w,
         r = check_pairs(w, &m, e);
     if (!r)
         r = check_tensors(w, &l, e);
-    for (size_t i = 0; i < n_parts && !r; i++) {
-        for (size_t k = 0; k < parts[i].ps->n && !r; k++) {
-            int64_t updates;
-            r = read_counter(w, parts[i].name, parts[i].ps->list[k], &updates,
-                             e);
-        }
-    }
+    for (size_t i = 0; i < n_parts && !r; i++)
+        r = check_counters(w, &parts[i], e);
     if (!r)
         put_back(w, &l, parts, taken);
     for (size_t i = 0; i < n_values && !r; i++)

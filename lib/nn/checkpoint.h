@@ -26,10 +26,12 @@ struct nn_checkpoint_value {
     double *real;
 };
 
-/* Whole or not at all (written beside, synced, renamed); what a killed writer
- * of the same path has left beside it is removed, so there may be one writer
- * a path at a time. ERR_DATA names a weight that is not finite, ERR_ARG a bad
- * or doubled name, ERR_IO the file; the old file then stays as it was. */
+/* Between steps: gradients are not saved. Whole or not at all (written beside,
+ * synced, renamed), from the tensors' own memory; what a killed writer of the
+ * same path has left beside it is removed, so there may be one writer a path
+ * at a time. ERR_DATA names a weight that is not finite, ERR_ARG a bad or
+ * doubled name or what could not be read again, ERR_IO the file; the old file
+ * then stays as it was. */
 enum err_code nn_checkpoint_save(const char *path,
                                  const struct nn_checkpoint_part *parts,
                                  const struct nn_checkpoint_value *values,
@@ -38,9 +40,9 @@ enum err_code nn_checkpoint_save(const char *path,
 /* Everything back into parts and values, bit for bit. Checks all before it
  * changes anything: ERR_DATA names the file and what is damaged, missing, too
  * many, of another shape, or another optimiser or schedule; ERR_UNSUPPORTED: a
- * version of the format to come; ERR_NOTFOUND: no such file. The learning rate
- * and steps are the file's; all other options must be the same here and
- * there. */
+ * version of the format to come; ERR_NOTFOUND: no such file; ERR_ARG as above.
+ * The learning rate and steps are the file's; all other options must be the
+ * same here and there. Any change of what the file says is noticed. */
 enum err_code nn_checkpoint_load(const char *path,
                                  const struct nn_checkpoint_part *parts,
                                  const struct nn_checkpoint_value *values,

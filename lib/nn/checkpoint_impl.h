@@ -65,8 +65,12 @@ size_t nn_find_not_finite(const void *data, size_t n, bool infinite_too);
  * statistics beside them, so that this prefix holds a whole state dict. */
 enum err_code nn_checkpoint_items(const struct nn_checkpoint_part *parts,
                                   struct nn_items *l, struct err *e) MUST_USE;
-enum err_code nn_checkpoint_names(const struct nn_checkpoint_part *parts,
+/* Are names good, and are optimisers and schedules such as can go on? Else
+ * ERR_ARG. */
+enum err_code nn_checkpoint_check(const struct nn_checkpoint_part *parts,
                                   const struct nn_checkpoint_value *values,
+                                  struct err *e) MUST_USE;
+enum err_code nn_checkpoint_optim(const struct nn_optim *o, const char *of,
                                   struct err *e) MUST_USE;
 /* nn_checkpoint_take without the checksum. */
 enum err_code nn_checkpoint_apply(const struct safetensors *w,
@@ -75,5 +79,7 @@ enum err_code nn_checkpoint_apply(const struct safetensors *w,
                                   struct err *e) MUST_USE;
 
 #define NN_CHECKPOINT_FORMAT "1"
+/* Bytes from which waking other threads costs less than it saves. */
+#define NN_CHECKPOINT_PARALLEL ((size_t)1 << 20)
 
 #endif

@@ -1,4 +1,6 @@
 /* Checkpoints: which tensors and names are in one. */
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,16 +27,46 @@ static enum err_code check_word(const char *what, const char *s, struct err *e)
     return OK;
 }
 
-enum err_code nn_checkpoint_names(const struct nn_checkpoint_part *parts,
+/* What could not be read again, or would be of no use, is not saved. */
+static enum err_code check_part(const struct nn_checkpoint_part *p,
+                                struct err *e)
+{
+    enum err_code r = check_word("part", p->name, e);
+    if (!r && (strcmp(p->name, "ema") == 0 || strcmp(p->name, "optim") == 0))
+        r = err_set(e, ERR_ARG, "'%s' is not free for a part", p->name);
+    if (!r && p->optim && p->optim->ps != p->ps)
+        r = err_set(e, ERR_ARG,
+                    "the optimiser of part '%s' is one of other parameters",
+                    p->name);
+    if (!r && p->optim)
+        r = nn_checkpoint_optim(p->optim, p->name, e);
+    if (!r && p->schedule) {
+        r = nn_schedule_check(p->schedule, e);
+        if (r)
+            err_wrap(e, "part '%s'", p->name);
+    }
+    return r;
+}
+
+enum err_code nn_checkpoint_optim(const struct nn_optim *o, const char *of,
+                                  struct err *e)
+{
+    if (!(o->o.lr >= 0.0 && isfinite(o->o.lr)) || o->steps < 0 ||
+        o->averaged < 0)
+        return err_set(e, ERR_ARG,
+                       "the optimiser of '%s' cannot be at lr %g, %" PRId64
+                       " steps, %" PRId64 " averaged",
+                       of, o->o.lr, o->steps, o->averaged);
+    return OK;
+}
+
+enum err_code nn_checkpoint_check(const struct nn_checkpoint_part *parts,
                                   const struct nn_checkpoint_value *values,
                                   struct err *e)
 {
     enum err_code r = OK;
     for (const struct nn_checkpoint_part *p = parts; p->name && !r; p++) {
-        r = check_word("part", p->name, e);
-        if (!r &&
-            (strcmp(p->name, "ema") == 0 || strcmp(p->name, "optim") == 0))
-            r = err_set(e, ERR_ARG, "'%s' is not free for a part", p->name);
+        r = check_part(p, e);
         for (const struct nn_checkpoint_part *q = parts; q < p && !r; q++) {
             if (strcmp(p->name, q->name) == 0)
                 r = err_set(e, ERR_ARG, "part '%s' is given twice", p->name);

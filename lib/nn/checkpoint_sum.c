@@ -76,7 +76,11 @@ uint64_t nn_checksum_file(const struct safetensors *w)
     for (size_t i = 0; safetensors_meta_at(w, i, &key, &value); i++)
         sum += nn_checksum_text(key, value);
     int64_t n = (int64_t)safetensors_count(w);
-#pragma omp parallel for schedule(dynamic, 1) reduction(+ : sum)
+    size_t all = 0;
+    for (int64_t i = 0; i < n; i++)
+        all += safetensors_at(w, (size_t)i).bytes;
+#pragma omp parallel for schedule(dynamic, 1) reduction(+ : sum)               \
+    if (all > NN_CHECKPOINT_PARALLEL)
     for (int64_t i = 0; i < n; i++) {
         struct safetensors_entry t = safetensors_at(w, (size_t)i);
         size_t bytes;
