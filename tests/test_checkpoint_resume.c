@@ -224,16 +224,14 @@ static bool resumed_is_same(const struct recipe *how,
     return same_files();
 }
 
-static void all_recipes(const struct nn_train_options *t, int threads)
+/* Recipe i with one thread, or several. */
+static void check_recipe(size_t i, const struct nn_train_options *t,
+                         int threads, bool used)
 {
     nn_threads_set(threads);
-    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
-        for (int used = 0; used < 2; used++) {
-            if (!resumed_is_same(&recipes[i], t, used, NULL))
-                fail_msg("%s, %d threads: the resumed run ends elsewhere",
-                         recipes[i].name, threads);
-        }
-    }
+    if (!resumed_is_same(&recipes[i], t, used, NULL))
+        fail_msg("%s, %d threads: the resumed run ends elsewhere",
+                 recipes[i].name, threads);
     nn_threads_set(0);
 }
 
@@ -245,20 +243,28 @@ static const struct nn_train_options blas = {
 static const struct nn_train_options bf16 = {
     .batch = BATCH, .seed = 11, .bf16 = true};
 
+#define RECIPES (sizeof recipes / sizeof *recipes)
+
 static void test_one_thread(void **state)
 {
     (void)state;
-    all_recipes(&plain, 1);
-    all_recipes(&fast, 1);
-    all_recipes(&blas, 1);
+    for (size_t i = 0; i < RECIPES; i++) {
+        for (int used = 0; used < 2; used++) {
+            check_recipe(i, &plain, 1, used);
+            check_recipe(i, &fast, 1, used);
+            check_recipe(i, &blas, 1, used);
+        }
+    }
 }
 
+/* Fewer: where other programs want the cores too, two threads mostly wait. */
 static void test_two_threads(void **state)
 {
     (void)state;
-    all_recipes(&plain, 2);
-    all_recipes(&fast, 2);
-    all_recipes(&blas, 2);
+    for (size_t i = 0; i < RECIPES; i++)
+        check_recipe(i, &plain, 2, i % 2);
+    check_recipe(1, &fast, 2, false);
+    check_recipe(2, &blas, 2, false);
 }
 
 static void test_bf16(void **state)
@@ -266,8 +272,9 @@ static void test_bf16(void **state)
     (void)state;
     if (!nn_has_bf16() || !nn_has_dnnl())
         skip();
-    all_recipes(&bf16, 1);
-    all_recipes(&bf16, 2);
+    for (size_t i = 0; i < RECIPES; i++)
+        check_recipe(i, &bf16, 1, i % 2);
+    check_recipe(1, &bf16, 2, false);
 }
 
 /* ---- The comparison can fail: each piece of state counts ---- */
@@ -319,11 +326,13 @@ static void test_state_counts(void **state)
                   {other_plateau, 3},
                   {other_momenta, 0},
                   {other_statistic, 3}};
+    nn_threads_set(1);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         const struct recipe *r = &recipes[pieces[i].recipe];
         assert_true(resumed_is_same(r, &plain, false, nothing));
         assert_false(resumed_is_same(r, &plain, false, pieces[i].spoil));
     }
+    nn_threads_set(0);
 }
 
 /* ---- A generator and a discriminator ---- */
@@ -453,13 +462,12 @@ static bool gan_is_same(const struct nn_train_options *t, int threads,
 static void test_gan(void **state)
 {
     (void)state;
-    for (int threads = 1; threads <= 2; threads++) {
-        assert_true(gan_is_same(&plain, threads, 0));
-        assert_true(gan_is_same(&blas, threads, 0));
-        assert_false(gan_is_same(&plain, threads, 1));
-        if (nn_has_bf16() && nn_has_dnnl())
-            assert_true(gan_is_same(&bf16, threads, 0));
-    }
+    assert_true(gan_is_same(&plain, 1, 0));
+    assert_true(gan_is_same(&blas, 1, 0));
+    assert_false(gan_is_same(&plain, 1, 1));
+    assert_true(gan_is_same(&plain, 2, 0));
+    if (nn_has_bf16() && nn_has_dnnl())
+        assert_true(gan_is_same(&bf16, 1, 0));
 }
 
 int main(int argc, char **argv)
