@@ -142,6 +142,8 @@ static const struct train_options options = {
     .log_every = 2,
 };
 
+static const char *command = "facet test";
+
 static enum err_code begin(struct run *r, const struct train_options *o,
                            const char *out, struct err *e)
 {
@@ -167,9 +169,9 @@ static enum err_code begin(struct run *r, const struct train_options *o,
         .validate = validate,
         .card = "A line.",
     };
-    const struct train_host host = {&r->host,    on_text,     on_report,
-                                    on_enough,   on_stopping, "lr: 0.05\n",
-                                    "facet test"};
+    const struct train_host host = {&r->host,  on_text,     on_report,
+                                    on_enough, on_stopping, "lr: 0.05\n",
+                                    command};
     return trainer_new(&mine, &task, &host, &r->t, e);
 }
 
@@ -416,6 +418,38 @@ static void test_stop_early(void **state)
     mem_free(p);
 }
 
+/* A command that is too long, or of odd bytes, is no reason not to save. */
+static void test_commands(void **state)
+{
+    static char longer[6000];
+    struct err e = {0};
+    struct run r;
+    struct safetensors *w = NULL;
+    (void)state;
+    char *p = place("commands");
+    char *file = path_join(p, "checkpoint.safetensors");
+    longer[0] = 'x'; /* so that the cut is within a character */
+    for (size_t i = 1; i + 2 < sizeof longer; i += 2)
+        memcpy(longer + i, "\xc3\xa9", 2);
+    const char *const tries[] = {longer, "facet \xff"};
+    for (size_t i = 0; i < 2; i++) {
+        command = tries[i];
+        assert_int_equal(begin(&r, &options, p, &e), OK);
+        feed(&r, 0, VALS + EPOCHS * SIZE, 1);
+        finish(&r);
+        end(&r);
+        assert_int_equal(safetensors_read(file, &w, &e), OK);
+        const char *kept = safetensors_meta(w, "command");
+        assert_int_equal(strlen(kept), i == 0 ? 4095 : 0);
+        assert_memory_equal(kept, tries[i], strlen(kept));
+        safetensors_free(&w);
+        assert_int_equal(unlink(file), 0);
+    }
+    command = "facet test";
+    mem_free(file);
+    mem_free(p);
+}
+
 static void wants(enum err_code got, enum err_code code, const struct err *e,
                   const char *text)
 {
@@ -566,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_empty_places),
         cmocka_unit_test(test_stop_early),
+        cmocka_unit_test(test_commands),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_init),
         cmocka_unit_test(test_memory),

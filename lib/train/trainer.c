@@ -6,11 +6,13 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/train/log.h"
 #include "lib/train/trainer_impl.h"
 
 #define MAX_VAL 65536
 #define MAX_EPOCH (INT64_C(1) << 40)
+#define MAX_COMMAND 4096 /* what files of weights can hold of a text */
 
 struct nn_train_options train_plan_options(const struct train_options *o)
 {
@@ -118,12 +120,24 @@ static enum err_code make_average(struct trainer *t, struct err *e)
     return r;
 }
 
+/* A copy of as much of a command as can be saved: no run ends because of what
+ * began it. */
+static char *copy_command(const char *s)
+{
+    size_t n = strnlen(s, MAX_COMMAND + 1);
+    if (n > MAX_COMMAND) {
+        for (n = MAX_COMMAND; n > 0 && (s[n] & 0xC0) == 0x80;)
+            n--; /* not within a character */
+    }
+    return mem_strndup(s, text_is_utf8(s, n) ? n : 0);
+}
+
 static enum err_code copy_texts(struct trainer *t, struct err *e)
 {
     t->out = mem_strdup(t->o.out);
     t->init = mem_strdup(t->o.init ? t->o.init : "");
     t->config = mem_strdup(t->host.config ? t->host.config : "");
-    t->command = mem_strdup(t->host.command ? t->host.command : "");
+    t->command = copy_command(t->host.command ? t->host.command : "");
     if (!t->out || !t->init || !t->config || !t->command)
         return err_set(e, ERR_NOMEM, "no memory for a trainer");
     t->o.out = t->out;
