@@ -32,7 +32,9 @@ const struct cli_verb *cli_find(const char *name)
 
 int cli_fail(const char *verb, const struct err *e, int status)
 {
-    (void)fprintf(stderr, "facet %s: %s\n", verb, e->text);
+    struct err shown = *e; /* it may quote names from a hostile file */
+    text_plain(shown.text, strlen(shown.text));
+    (void)fprintf(stderr, "facet %s: %s\n", verb, shown.text);
     return status;
 }
 

@@ -238,3 +238,15 @@ bool text_is_utf8(const char *s, size_t n)
     }
     return true;
 }
+
+void text_plain(char *s, size_t n)
+{
+    unsigned char *p = (unsigned char *)s;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] < 0x20 || p[i] == 0x7f)
+            p[i] = '?';
+        else if (p[i] == 0xc2 && i + 1 < n && p[i + 1] >= 0x80 &&
+                 p[i + 1] < 0xa0)
+            p[i] = p[i + 1] = '?';
+    }
+}

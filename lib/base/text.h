@@ -35,5 +35,8 @@ bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool text_is_utf8(const char *s, size_t n);
+/* Turn control characters of s[n] (C0 with line ends, DEL, and C1 in UTF-8)
+ * into '?': what a file or a peer says can then be shown on a terminal. */
+void text_plain(char *s, size_t n);
 
 #endif

@@ -57,21 +57,25 @@ static enum err_code no_data(const struct torch_zip *z, struct err *e)
 }
 
 /* <root><name> as an entry. */
-static bool find(const struct torch_file *x, const char *name, size_t *i)
+static enum err_code find(const struct torch_file *x, const char *name,
+                          bool *found, size_t *i, struct err *e)
 {
     char *full = mem_printf("%s%s", x->root, name);
-    bool found = full && torch_zip_find(x->zip, full, i);
+    *found = full && torch_zip_find(x->zip, full, i);
+    enum err_code r = full ? OK : err_set(e, ERR_NOMEM, "no memory for a name");
     mem_free(full);
-    return found;
+    return r;
 }
 
 static enum err_code check_byteorder(struct torch_file *x, struct err *e)
 {
     struct buf b;
     size_t i;
-    if (!find(x, "byteorder", &i))
-        return OK;
-    enum err_code r = torch_zip_extract(x->zip, i, 64, &b, e);
+    bool found;
+    enum err_code r = find(x, "byteorder", &found, &i, e);
+    if (r || !found)
+        return r;
+    r = torch_zip_extract(x->zip, i, 64, &b, e);
     if (!r && strncmp(buf_str(&b), "little", 6) != 0)
         r = err_set(e, ERR_UNSUPPORTED, "its numbers are big-endian");
     buf_free(&b);
@@ -81,7 +85,7 @@ static enum err_code check_byteorder(struct torch_file *x, struct err *e)
 enum err_code torch_file_unzip(struct torch_file *x, struct err *e)
 {
     size_t i = 0;
-    bool twice;
+    bool twice, script;
     const char *name = highest(x->zip, "data.pkl", &twice);
     if (!name)
         return no_data(x->zip, e);
@@ -91,10 +95,12 @@ enum err_code torch_file_unzip(struct torch_file *x, struct err *e)
     x->unpacked = mem_calloc(torch_zip_count(x->zip), sizeof *x->unpacked);
     if (!x->root || !x->unpacked)
         return err_set(e, ERR_NOMEM, "no memory for an archive");
-    x->format = find(x, "constants.pkl", &i) ? TORCH_SCRIPT : TORCH_ZIP;
-    enum err_code r = check_byteorder(x, e);
-    if (r || !torch_zip_find(x->zip, name, &i))
-        return r ? r : err_set(e, ERR_NOMEM, "no memory for an archive");
+    enum err_code r = find(x, "constants.pkl", &script, &i, e);
+    if (!r)
+        r = check_byteorder(x, e);
+    if (r || !torch_zip_find(x->zip, name, &i)) /* it is there: see above */
+        return r;
+    x->format = script ? TORCH_SCRIPT : TORCH_ZIP;
     size_t max = TORCH_MAX_PICKLE < x->limit ? TORCH_MAX_PICKLE : x->limit;
     r = torch_zip_extract(x->zip, i, max, &x->pickled, e);
     if (!r)

@@ -44,6 +44,7 @@ struct choice {
     const struct torch_options *o;
     struct torch_weights *w;
     size_t limit;
+    size_t visits; /* that may still be made, over all walks */
 };
 
 void torch_weights_free(struct torch_weights **w)
@@ -71,11 +72,11 @@ static enum err_code leave(struct torch_weights *w, char *what, struct err *e)
 }
 
 /* How many tensors stand below v. */
-static enum err_code count(const struct choice *c, const struct pickle_value *v,
+static enum err_code count(struct choice *c, const struct pickle_value *v,
                            size_t *n, struct err *e)
 {
     struct torch_tensor *t = NULL;
-    enum err_code r = torch_tensors_of(v, c->limit, &t, n, e);
+    enum err_code r = torch_tensors_within(v, c->limit, &c->visits, &t, n, e);
     torch_tensors_free(&t, *n);
     return r;
 }
@@ -107,10 +108,13 @@ static void name_child(struct child *x, const struct pickle_value *key,
 {
     bool plain = key->type == PICKLE_STR && key->v.s.n < sizeof x->name &&
                  text_is_utf8(key->v.s.p, key->v.s.n);
-    for (size_t i = 0; plain && i < key->v.s.n; i++)
-        plain = (unsigned char)key->v.s.p[i] >= 0x20 && key->v.s.p[i] != 0x7f;
-    if (plain)
+    if (plain) {
         memcpy(x->name, key->v.s.p, key->v.s.n);
+        text_plain(x->name, key->v.s.n);
+        plain = memcmp(x->name, key->v.s.p, key->v.s.n) == 0;
+    }
+    if (plain)
+        x->name[key->v.s.n] = 0;
     else if (key->type == PICKLE_INT)
         (void)snprintf(x->name, sizeof x->name, "%lld", (long long)key->v.i);
     else
@@ -119,7 +123,7 @@ static void name_child(struct child *x, const struct pickle_value *key,
 
 /* The named entries of a dict that hold tensors; more than MAX_CHILDREN are
  * not told apart (*n is then 0). */
-static enum err_code list_children(const struct choice *c,
+static enum err_code list_children(struct choice *c,
                                    const struct pickle_items *p,
                                    struct child *child, size_t *n,
                                    struct err *e)
@@ -156,7 +160,8 @@ static void add_from(struct torch_weights *w, const char *name)
 static enum err_code take_all(struct choice *c, const struct pickle_value *v,
                               struct err *e)
 {
-    return torch_tensors_of(v, c->limit, &c->w->tensor, &c->w->n, e);
+    return torch_tensors_within(v, c->limit, &c->visits, &c->w->tensor,
+                                &c->w->n, e);
 }
 
 /* Drop the sets that stand beside weights, and say so. */
@@ -419,7 +424,8 @@ enum err_code torch_weights_of(const struct torch_file *f,
                                struct torch_weights **out, struct err *e)
 {
     const struct pickle_value *v = torch_file_root(f);
-    struct choice c = {.o = o, .limit = torch_file_limit(f)};
+    struct choice c = {
+        .o = o, .limit = torch_file_limit(f), .visits = TORCH_MAX_VISITS};
     struct child *child = mem_array(MAX_CHILDREN, sizeof *child);
     c.w = mem_calloc(1, sizeof *c.w);
     *out = NULL;

@@ -9,13 +9,15 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 
+#define TENSOR_VISITS 8 /* what making a tensor's name costs */
+
 struct walk {
     struct torch_tensor *t;
     size_t n, cap;
     struct buf path;
     const struct pickle_value *trail[TORCH_MAX_DEPTH];
-    size_t depth, visits;
-    size_t left; /* bytes that may still be taken */
+    size_t depth, visits; /* visits: that may still be made */
+    size_t left;          /* bytes that may still be taken */
 };
 
 static enum err_code visit(struct walk *w, const struct pickle_value *v,
@@ -29,14 +31,28 @@ void torch_tensors_free(struct torch_tensor **t, size_t n)
     *t = NULL;
 }
 
+static bool visited(struct walk *w, size_t n)
+{
+    bool fine = n <= w->visits;
+    w->visits = fine ? w->visits - n : 0;
+    return fine;
+}
+
+static enum err_code too_many(struct err *e)
+{
+    return err_set(e, ERR_DATA, "too many values to look at");
+}
+
 /* No name of the file's making reaches a terminal or a header unchecked. */
 static enum err_code check_name(const struct buf *path, struct err *e)
 {
+    const unsigned char *p = path->data;
     const char *s = (const char *)path->data;
     if (path->len == 0)
         return err_set(e, ERR_DATA, "a tensor without a name");
     for (size_t i = 0; i < path->len; i++) {
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+        bool c1 = p[i] == 0xc2 && i + 1 < path->len && p[i + 1] < 0xa0;
+        if (p[i] < 0x20 || p[i] == 0x7f || c1)
             return err_set(e, ERR_DATA,
                            "a tensor's name has a NUL or control character "
                            "at byte %zu",
@@ -55,6 +71,8 @@ static enum err_code add_tensor(struct walk *w, const struct pickle_value *v,
     struct err why = {0};
     if (w->n >= TORCH_MAX_TENSORS)
         return err_set(e, ERR_DATA, "more than %d tensors", TORCH_MAX_TENSORS);
+    if (!visited(w, TENSOR_VISITS))
+        return too_many(e);
     if (w->n == w->cap) {
         size_t cap = w->cap ? w->cap * 2 : 64;
         void *p = mem_resize(w->t, cap, sizeof *w->t);
@@ -119,13 +137,6 @@ static bool is_container(const struct pickle_value *v)
     }
 }
 
-/* Count a value that holds nothing; true if it does. */
-static bool holds(struct walk *w, const struct pickle_value *v)
-{
-    w->visits++;
-    return is_container(v);
-}
-
 static enum err_code visit_pairs(struct walk *w, const struct pickle_items *p,
                                  const struct pickle_value *but, struct err *e)
 {
@@ -134,7 +145,10 @@ static enum err_code visit_pairs(struct walk *w, const struct pickle_items *p,
         const struct pickle_value *key = p->v[i];
         bool left_out = false;
         char number[32];
-        if (!holds(w, p->v[i + 1]))
+        size_t named = but && key->type == PICKLE_STR ? but->v.list.n : 0;
+        if (!visited(w, 1 + named))
+            return too_many(e);
+        if (!is_container(p->v[i + 1]))
             continue;
         if (key->type == PICKLE_STR) {
             for (uint32_t k = 0; but && k < but->v.list.n; k++) {
@@ -143,7 +157,6 @@ static enum err_code visit_pairs(struct walk *w, const struct pickle_items *p,
                            (b->type == PICKLE_STR && b->v.s.n == key->v.s.n &&
                             memcmp(b->v.s.p, key->v.s.p, key->v.s.n) == 0);
             }
-            w->visits += but ? but->v.list.n : 0;
             if (!left_out)
                 r = below(w, key->v.s.p, key->v.s.n, p->v[i + 1], e);
             continue;
@@ -163,7 +176,9 @@ static enum err_code visit_list(struct walk *w, const struct pickle_items *p,
     enum err_code r = OK;
     for (uint32_t i = 0; i < p->n && !r; i++) {
         char number[16];
-        if (!holds(w, p->v[i]))
+        if (!visited(w, 1))
+            return too_many(e);
+        if (!is_container(p->v[i]))
             continue;
         (void)snprintf(number, sizeof number, "%u", (unsigned)i);
         r = below(w, number, strlen(number), p->v[i], e);
@@ -209,12 +224,16 @@ static enum err_code visit_object(struct walk *w, const struct pickle_value *v,
                                   struct err *e)
 {
     const struct pickle_object *o = v->v.object;
+    const struct pickle_items *attributes = pickle_pairs(o->state);
+    /* they are searched for names */
+    if (attributes && !visited(w, attributes->n))
+        return too_many(e);
     if (is_module(o->state))
         return visit_module(w, o->state, e);
     enum err_code r = OK;
     /* attributes; or what a class with __slots__ or its own state keeps */
-    if (o->state && pickle_pairs(o->state))
-        r = visit_pairs(w, pickle_pairs(o->state), NULL, e);
+    if (attributes)
+        r = visit_pairs(w, attributes, NULL, e);
     else if (o->state && is_container(o->state))
         r = visit(w, o->state, e);
     if (!r && o->pairs.n)
@@ -236,8 +255,8 @@ static enum err_code visit(struct walk *w, const struct pickle_value *v,
         if (w->trail[i] == v)
             return OK; /* a cycle */
     }
-    if (++w->visits > TORCH_MAX_VISITS)
-        return err_set(e, ERR_DATA, "more than %zu values", TORCH_MAX_VISITS);
+    if (!visited(w, 1))
+        return too_many(e);
     if (w->depth == TORCH_MAX_DEPTH)
         return err_set(e, ERR_DATA, "containers nest deeper than %d",
                        TORCH_MAX_DEPTH);
@@ -279,16 +298,17 @@ enum err_code torch_tensors_unique(const struct torch_tensor *t, size_t n,
     return r;
 }
 
-enum err_code torch_tensors_of(const struct pickle_value *root, size_t max,
-                               struct torch_tensor **out, size_t *n,
-                               struct err *e)
+enum err_code torch_tensors_within(const struct pickle_value *root, size_t max,
+                                   size_t *visits, struct torch_tensor **out,
+                                   size_t *n, struct err *e)
 {
-    struct walk w = {.left = max};
+    struct walk w = {.left = max, .visits = *visits};
     buf_init(&w.path, TORCH_MAX_NAME + 32);
     *out = NULL;
     *n = 0;
     enum err_code r = visit(&w, root, e);
     buf_free(&w.path);
+    *visits = w.visits;
     if (!r)
         r = torch_tensors_unique(w.t, w.n, e);
     if (r) {
@@ -298,4 +318,12 @@ enum err_code torch_tensors_of(const struct pickle_value *root, size_t max,
     *out = w.t;
     *n = w.n;
     return OK;
+}
+
+enum err_code torch_tensors_of(const struct pickle_value *root, size_t max,
+                               struct torch_tensor **out, size_t *n,
+                               struct err *e)
+{
+    size_t visits = TORCH_MAX_VISITS;
+    return torch_tensors_within(root, max, &visits, out, n, e);
 }

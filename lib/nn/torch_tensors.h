@@ -9,8 +9,8 @@
 
 #define TORCH_MAX_NAME 1024 /* bytes of a tensor's name */
 #define TORCH_MAX_TENSORS 65536
-#define TORCH_MAX_DEPTH 64                 /* of containers */
-#define TORCH_MAX_VISITS ((size_t)4 << 20) /* values looked at */
+#define TORCH_MAX_DEPTH 64                  /* of containers */
+#define TORCH_MAX_VISITS ((size_t)16 << 20) /* values looked at, in all */
 
 struct torch_tensor {
     char *name; /* its path: "layer1.0.weight" */
@@ -29,6 +29,11 @@ struct torch_tensor {
 enum err_code torch_tensors_of(const struct pickle_value *root, size_t max,
                                struct torch_tensor **out, size_t *n,
                                struct err *e) MUST_USE;
+/* The same within *visits values looked at, which are taken off it: a tree that
+ * shares its branches is small to store and endless to walk. */
+enum err_code torch_tensors_within(const struct pickle_value *root, size_t max,
+                                   size_t *visits, struct torch_tensor **out,
+                                   size_t *n, struct err *e) MUST_USE;
 /* An nn.Module saved whole, or a TorchScript object? */
 bool torch_is_module(const struct pickle_value *v);
 void torch_tensors_free(struct torch_tensor **t, size_t n);
