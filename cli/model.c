@@ -1,6 +1,4 @@
 /* facet model: what is in a file of weights. */
-#include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,23 +17,26 @@ static const char help[] =
     "usage: facet model FILE [OPTION]...\n"
     "\n"
     "Shows a file of weights, safetensors or PyTorch's: tensors with types,\n"
-    "shapes and numbers, totals, and if it is a network that facet knows, its\n"
-    "GFLOP and memory for inference. Of a PyTorch file the tensors are shown\n"
-    "that `facet import-torch` would take; nothing in it is run.\n"
+    "shapes and numbers, and totals; for each network in it that facet knows,\n"
+    "parameters, GFLOP and memory for inference. Of a PyTorch file the "
+    "tensors\n"
+    "are shown that `facet import-torch` would take; nothing in it is run.\n"
     "\n"
-    "  --stats         smallest, largest, mean, deviation, and NaNs of each\n"
-    "  --input CxHxW   the picture that the network is planned for\n"
-    "  --layers        its steps as planned, with the time of each\n"
-    "  --summary       no table of tensors\n"
-    "  --json          one JSON object\n"
-    "  --key PATH      of a PyTorch file, what stands there\n"
-    "  --all           of a PyTorch file, all tensors\n"
+    "  --stats        smallest, largest, mean, deviation, and NaNs of each\n"
+    "  --input HxW    the picture that networks are planned for, in pixels\n"
+    "  --layers       the steps as planned, with the time of each (it is run\n"
+    "                 three times)\n"
+    "  --summary      no table of tensors\n"
+    "  --json         one JSON object\n"
+    "  --key PATH     of a PyTorch file, what stands there: state_dict, G.ema\n"
+    "  --all          of a PyTorch file, all tensors\n"
     "\n"
-    "GFLOP are multiply-adds x 2 of convolutions and linear layers, batch 1.\n"
+    "GFLOP are multiply-adds x 2 of convolutions and linear layers, one "
+    "picture.\n"
     "The hash is that of `xxhsum -H2`.\n"
     "\n"
-    "Exit status: 0 shown, 2 wrong arguments, 3 the file cannot be read, or\n"
-    "cannot be planned as asked.\n";
+    "Exit status: 0 shown, 2 wrong arguments (also a picture that the network\n"
+    "does not take), 3 the file cannot be read, or not planned as asked.\n";
 
 struct request {
     const char *path;
@@ -44,76 +45,12 @@ struct request {
     bool has_input, stats, layers, summary, json;
 };
 
-bool model_is_buffer(const char *name)
-{
-    return text_ends(name, "running_mean") || text_ends(name, "running_var") ||
-           text_ends(name, "num_batches_tracked");
-}
-
-static void measure(const struct tensor *t, struct model_stats *s)
-{
-    double sum = 0, squares = 0;
-    s->known = true;
-    for (size_t i = 0; i < t->count; i++) {
-        double v = tensor_get(t, i);
-        if (isnan(v)) {
-            s->nan++;
-        } else if (isinf(v)) {
-            s->inf++;
-        } else {
-            s->min = s->finite && s->min < v ? s->min : v;
-            s->max = s->finite && s->max > v ? s->max : v;
-            s->finite++;
-            sum += v;
-        }
-    }
-    if (!s->finite)
-        return;
-    s->mean = sum / (double)s->finite;
-    for (size_t i = 0; i < t->count; i++) {
-        double v = tensor_get(t, i) - s->mean;
-        if (isfinite(v))
-            squares += v * v;
-    }
-    s->deviation = sqrt(squares / (double)s->finite);
-}
-
-static enum err_code take_stats(struct model_info *i, struct err *e)
-{
-    size_t n = safetensors_count(i->w);
-    i->stats = mem_calloc(n, sizeof *i->stats);
-    if (!i->stats)
-        return err_set(e, ERR_NOMEM, "no memory for statistics");
-    for (size_t k = 0; k < n; k++) {
-        const struct safetensors_entry t = safetensors_at(i->w, k);
-        struct tensor *x = NULL;
-        if (t.dtype == DT_COUNT)
-            continue;
-        enum err_code r = safetensors_tensor(i->w, t.name, &x, e);
-        if (r)
-            return r;
-        measure(x, &i->stats[k]);
-        tensor_free(&x);
-    }
-    return OK;
-}
-
-static void count(struct model_info *i)
-{
-    for (size_t k = 0; k < safetensors_count(i->w); k++) {
-        const struct safetensors_entry t = safetensors_at(i->w, k);
-        uint64_t n = 1;
-        for (int d = 0; d < t.ndim; d++)
-            n *= (uint64_t)t.shape[d];
-        *(model_is_buffer(t.name) ? &i->buffers : &i->parameters) += n;
-        i->bytes += t.bytes;
-    }
-}
-
-/* Eight bytes of length, then JSON. */
+/* By its name, or eight bytes of length, then JSON. */
 static bool is_safetensors(const char *path)
 {
-    unsigned char head[9];
+    unsigned char head[9] = {0};
+    if (text_ends(path, ".safetensors"))
+        return true;
     FILE *f = fopen(path, "rb");
     if (!f)
         return false;
@@ -130,6 +67,9 @@ static enum err_code read_torch(struct model_info *i,
     if (r)
         return r;
     i->format = m->format;
+    i->torch = true;
+    (void)snprintf(i->from, sizeof i->from, "%s", m->weights->from);
+    (void)snprintf(i->stripped, sizeof i->stripped, "%s", m->weights->stripped);
     r = torch_import_safetensors(m, &i->w, e);
     size_t n = m->weights->n_left + m->skipped;
     i->note = r ? NULL : mem_calloc(n + 1, sizeof *i->note);
@@ -150,6 +90,35 @@ static enum err_code read_torch(struct model_info *i,
     return r;
 }
 
+static enum err_code plan_all(struct model_info *i, const struct request *q,
+                              struct err *e)
+{
+    enum model_layers layers = !q->layers ? MODEL_NO_LAYERS
+                               : q->json  ? MODEL_JSON
+                                          : MODEL_TABLE;
+    bool asked = q->has_input || q->layers;
+    i->n_nets = model_recognise_all(i->w, i->found, MODEL_MAX_NETWORKS);
+    if (!i->n_nets && asked)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "'%s' holds no network that is known, so there is "
+                       "nothing to plan",
+                       i->path);
+    for (size_t k = 0; k < i->n_nets; k++) {
+        struct model_network *n = &i->net[k];
+        *n = (struct model_network){.model = i->found[k].model,
+                                    .prefix = i->found[k].prefix,
+                                    .input = q->input};
+        if (!q->has_input) {
+            n->input = n->model->input;
+            n->input.c = 0;
+        }
+        enum err_code r = model_plan(n, i->w, layers, e);
+        if (r && asked)
+            return e ? err_wrap(e, "'%s' as %s", i->path, n->model->name) : r;
+    }
+    return OK;
+}
+
 static enum err_code look(struct model_info *i, const struct request *q,
                           struct err *e)
 {
@@ -158,7 +127,12 @@ static enum err_code look(struct model_info *i, const struct request *q,
     i->path = q->path;
     if (is_safetensors(q->path)) {
         i->format = "safetensors";
-        r = safetensors_read(q->path, &i->w, e);
+        r = q->o.key || q->o.all
+                ? err_set(e, ERR_ARG,
+                          "--key and --all choose from PyTorch files; '%s' "
+                          "is safetensors",
+                          q->path)
+                : safetensors_read(q->path, &i->w, e);
     } else {
         r = read_torch(i, &q->o, e);
     }
@@ -166,35 +140,23 @@ static enum err_code look(struct model_info *i, const struct request *q,
         r = hash_file(q->path, i->hash, e);
     if (!r && stat(q->path, &st) == 0)
         i->file_bytes = (uint64_t)st.st_size;
+    if (!r)
+        r = model_take_roles(i, e);
     if (!r && q->stats)
-        r = take_stats(i, e);
-    if (r)
-        return r;
-    count(i);
-    i->known = model_recognise(i->w, i->prefix, sizeof i->prefix);
-    bool asked = q->has_input || q->layers;
-    if (!i->known)
-        return asked ? err_set(e, ERR_UNSUPPORTED,
-                               "'%s' holds no network that is known, so there "
-                               "is nothing to plan",
-                               q->path)
-                     : OK;
-    i->input = q->has_input ? q->input : i->known->input;
-    model_plan(i, q->layers);
-    if (!i->planned && asked)
-        return err_set(e, i->why.code, "'%s' as %s: %.300s", q->path,
-                       i->known->name, i->why.text);
-    return OK;
+        r = model_take_stats(i, e);
+    return r ? r : plan_all(i, q, e);
 }
 
 static void info_free(struct model_info *i)
 {
     safetensors_free(&i->w);
+    mem_free(i->role);
     mem_free(i->stats);
     for (size_t k = 0; k < i->n_notes; k++)
         mem_free(i->note[k]);
     mem_free(i->note);
-    mem_free(i->layers);
+    for (size_t k = 0; k < i->n_nets; k++)
+        mem_free(i->net[k].layers);
 }
 
 static int show(const struct request *q)
@@ -207,29 +169,35 @@ static int show(const struct request *q)
     if (!r)
         r = q->json ? model_json(&i, &b, &e)
                     : model_person(&i, !q->summary, &b, &e);
-    int status =
-        r ? cli_fail("model", &e, CLI_BROKEN) : cli_print("model", buf_str(&b));
+    int status = r == ERR_ARG ? cli_usage("model", "%s", e.text)
+                 : r          ? cli_fail("model", &e, CLI_BROKEN)
+                              : cli_print("model", buf_str(&b));
     buf_free(&b);
     info_free(&i);
     return status;
 }
 
-/* "3x256x256" */
+/* "256x256", "3x256x256"; c is 0 where it is not said. */
 static bool read_input(const char *s, struct nn_shape *out)
 {
     int64_t v[3];
-    for (int i = 0; i < 3; i++) {
+    int n = 0;
+    for (bool more = true; more; n++) {
         char word[16];
-        size_t n = strcspn(s, "x");
-        if (n == 0 || n >= sizeof word || (i < 2) != (s[n] == 'x'))
+        size_t len = strcspn(s, "x");
+        if (n == 3 || len == 0 || len >= sizeof word)
             return false;
-        memcpy(word, s, n);
-        word[n] = 0;
-        if (!text_to_i64(word, &v[i]) || v[i] < 1 || v[i] > MAX_SIDE)
+        memcpy(word, s, len);
+        word[len] = 0;
+        if (!text_to_i64(word, &v[n]) || v[n] < 1 || v[n] > MAX_SIDE)
             return false;
-        s += n + (i < 2);
+        more = s[len] == 'x';
+        s += len + more;
     }
-    *out = (struct nn_shape){.c = v[0], .h = v[1], .w = v[2]};
+    if (n < 2)
+        return false;
+    *out =
+        (struct nn_shape){.c = n == 3 ? v[0] : 0, .h = v[n - 2], .w = v[n - 1]};
     return true;
 }
 
@@ -254,7 +222,10 @@ static int model_run(int argc, char **argv)
             q.o.all = true;
         else if ((v = cli_value(argc, argv, &i, "--input", &missing))) {
             if (missing || !read_input(v, &q.input))
-                return cli_usage("model", "--input needs CxHxW, as 3x256x256");
+                return cli_usage("model",
+                                 "--input needs HxW (or CxHxW), each "
+                                 "1 to %d, as 256x256",
+                                 MAX_SIDE);
             q.has_input = true;
         } else if ((v = cli_value(argc, argv, &i, "--key", &missing))) {
             if (missing || !*v)

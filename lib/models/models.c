@@ -379,19 +379,30 @@ static bool prefix_of(const char *name, const char *anchor, char *prefix,
     return true;
 }
 
+size_t model_recognise_all(const struct safetensors *w, struct model_found *out,
+                           size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < model_count() && n < max; i++) {
+        for (size_t k = 0; k < safetensors_count(w) && n < max; k++) {
+            struct model_found *f = &out[n];
+            if (!prefix_of(safetensors_at(w, k).name, table[i].anchor,
+                           f->prefix, sizeof f->prefix) ||
+                !table[i].model.matches(w, f->prefix))
+                continue;
+            f->model = &table[i].model;
+            n++;
+        }
+    }
+    return n;
+}
+
 const struct model *model_recognise(const struct safetensors *w, char *prefix,
                                     size_t n)
 {
-    char found[128];
-    for (size_t i = 0; i < model_count() && n; i++) {
-        for (size_t k = 0; k < safetensors_count(w); k++) {
-            const char *name = safetensors_at(w, k).name;
-            if (!prefix_of(name, table[i].anchor, found, sizeof found) ||
-                strlen(found) >= n || !table[i].model.matches(w, found))
-                continue;
-            snprintf(prefix, n, "%s", found);
-            return &table[i].model;
-        }
-    }
-    return NULL;
+    struct model_found f;
+    if (!model_recognise_all(w, &f, 1) || strlen(f.prefix) >= n)
+        return NULL;
+    snprintf(prefix, n, "%s", f.prefix);
+    return f.model;
 }

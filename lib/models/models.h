@@ -29,5 +29,13 @@ const struct model *model_find(const char *name); /* NULL if none */
  * first of the list above. NULL if none. Test: tests/test_models.c. */
 const struct model *model_recognise(const struct safetensors *w, char *prefix,
                                     size_t n);
+/* All of them (a checkpoint of a generator and its discriminator has two), in
+ * the order of the list above: the first max; their number. */
+struct model_found {
+    const struct model *model;
+    char prefix[128];
+};
+size_t model_recognise_all(const struct safetensors *w, struct model_found *out,
+                           size_t max);
 
 #endif

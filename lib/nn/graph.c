@@ -58,6 +58,11 @@ int nn_graph_outputs(const struct nn_graph *g)
     return g->n_output;
 }
 
+int nn_graph_input(const struct nn_graph *g, int i)
+{
+    return g->input[i];
+}
+
 int nn_graph_output(const struct nn_graph *g, int i)
 {
     return g->output[i];

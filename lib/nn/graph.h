@@ -28,6 +28,8 @@ struct nn_shape nn_graph_shape(const struct nn_graph *g, int node);
 int nn_graph_nodes(const struct nn_graph *g);
 int nn_graph_inputs(const struct nn_graph *g);
 int nn_graph_outputs(const struct nn_graph *g);
+/* The node of the i-th input, 0 <= i < nn_graph_inputs. */
+int nn_graph_input(const struct nn_graph *g, int i);
 /* The node of the i-th output, 0 <= i < nn_graph_outputs. */
 int nn_graph_output(const struct nn_graph *g, int i);
 /* Multiply-adds x 2 of convolutions and linear layers, one picture. */

@@ -31,6 +31,17 @@ enum err_code nn_run(struct nn_net *n, const float *const *in,
 size_t nn_net_arena_bytes(const struct nn_net *n);
 /* All that the plan holds: arena, scratch, packed weights. */
 size_t nn_net_bytes(const struct nn_net *n);
+/* The steps in order. */
+struct nn_step_info {
+    int node;                 /* of the graph; passes: the first that they do */
+    const char *what;         /* "conv", "pass", "pack", .. */
+    struct nn_shape from, to; /* of one picture; c is 0 where there is none */
+    double seconds;           /* mean time of the runs so far; 0: none */
+    double gflop;             /* of one run */
+    char kernel[96];          /* its kernel, or what a pass makes */
+};
+int nn_net_steps(const struct nn_net *n);
+void nn_net_step(const struct nn_net *n, int i, struct nn_step_info *out);
 /* Append a table of the steps: what, shapes, kernel, GFLOP, mean time. */
 enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
                               struct err *e) MUST_USE;

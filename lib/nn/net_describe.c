@@ -17,20 +17,13 @@ static const char *kind_word(const struct nn_step *s)
     }
 }
 
-/* "64x128x128", "-" where there is no buffer. */
-static void shape_text(const struct nn_net *n, int buffer, char *out,
-                       size_t size)
+static struct nn_shape shape_of(const struct nn_net *n, int buffer)
 {
-    if (buffer < 0) {
-        snprintf(out, size, "-");
-        return;
-    }
-    const struct nn_shape s = n->buffer[buffer].view.shape;
-    snprintf(out, size, "%lldx%lldx%lld", (long long)s.c, (long long)s.h,
-             (long long)s.w);
+    return buffer < 0 ? (struct nn_shape){0, 0, 0}
+                      : n->buffer[buffer].view.shape;
 }
 
-static void note_text(const struct nn_step *s, char *out, size_t size)
+static void kernel_text(const struct nn_step *s, char *out, size_t size)
 {
     out[0] = '\0';
     if (s->kind == NN_STEP_PASS)
@@ -42,20 +35,46 @@ static void note_text(const struct nn_step *s, char *out, size_t size)
         snprintf(out, size, "%s", s->op->x.kernel);
 }
 
-static enum err_code describe_step(const struct nn_net *n,
-                                   const struct nn_step *s, struct buf *b,
+int nn_net_steps(const struct nn_net *n)
+{
+    return n->n_step;
+}
+
+void nn_net_step(const struct nn_net *n, int i, struct nn_step_info *out)
+{
+    const struct nn_step *s = &n->step[i];
+    bool pass = s->kind == NN_STEP_PASS;
+    *out = (struct nn_step_info){
+        .node = s->node,
+        .what = kind_word(s),
+        .from = shape_of(n, pass ? s->piece[0].buffer : s->src),
+        .to = shape_of(n, pass && s->dst < 0 ? s->out[0].buffer : s->dst),
+        .seconds = s->runs ? (double)(s->ns / s->runs) * 1e-9 : 0.0,
+        .gflop = s->gflop};
+    kernel_text(s, out->kernel, sizeof out->kernel);
+}
+
+/* "64x128x128", "-" where there is no buffer. */
+static void shape_text(struct nn_shape s, char *out, size_t size)
+{
+    if (s.c)
+        snprintf(out, size, "%lldx%lldx%lld", (long long)s.c, (long long)s.h,
+                 (long long)s.w);
+    else
+        snprintf(out, size, "-");
+}
+
+static enum err_code describe_step(const struct nn_net *n, int i, struct buf *b,
                                    struct err *e)
 {
-    char from[40], to[40], note[96];
-    int64_t ns = s->runs ? s->ns / s->runs : 0;
-    bool pass = s->kind == NN_STEP_PASS;
-    shape_text(n, pass ? s->piece[0].buffer : s->src, from, sizeof from);
-    shape_text(n, pass && s->dst < 0 ? s->out[0].buffer : s->dst, to,
-               sizeof to);
-    note_text(s, note, sizeof note);
-    return buf_printf(b, e, "%-5d %-10s %-14s %-14s %9.1f %8.0f %s\n", s->node,
-                      kind_word(s), from, to, (double)ns * 1e-3,
-                      ns ? s->gflop * 1e9 / (double)ns : 0.0, note);
+    char from[64], to[64];
+    struct nn_step_info s;
+    nn_net_step(n, i, &s);
+    shape_text(s.from, from, sizeof from);
+    shape_text(s.to, to, sizeof to);
+    return buf_printf(b, e, "%-5d %-10s %-14s %-14s %9.1f %8.0f %s\n", s.node,
+                      s.what, from, to, s.seconds * 1e6,
+                      s.seconds > 0 ? s.gflop / s.seconds : 0.0, s.kernel);
 }
 
 enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
@@ -69,7 +88,7 @@ enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
     for (int i = 0; i < n->n_step && !r; i++) {
         const struct nn_step *s = &n->step[i];
         int64_t ns = s->runs ? s->ns / s->runs : 0;
-        r = describe_step(n, s, b, e);
+        r = describe_step(n, i, b, e);
         total[s->kind] += ns;
         all += ns;
         gflop += s->gflop;
