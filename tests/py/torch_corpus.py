@@ -86,6 +86,8 @@ def main():
     write("pickle", "script", inner(b.getvalue()))
     for p in (0, 2, 5):
         write("torch", f"numpy-{p}", pickle.dumps(arrays, p))
+    write("torch", "key-control-c1", pickle.dumps(
+        {"a\u009b31m": arrays["a"], "b": {"\x1b": arrays["f"]}}, 2))
     loop = [1]
     loop.append(loop)
     plain = {"a": (1, 2.5, None, True), "b": [b"\x00\xff", "\u20ac", 1 << 70],
