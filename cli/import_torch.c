@@ -47,8 +47,9 @@ struct request {
 /* model.pth -> model.safetensors, also from model.pth.tar. */
 static char *output_of(const char *path)
 {
-    static const char *const ends[] = {".tar", ".pth", ".pt", ".ckpt",
-                                       ".bin", ".pkl", ".t7", ".model"};
+    static const char *const ends[] = {".tar",  ".pth",   ".pt",
+                                       ".ckpt", ".bin",   ".pkl",
+                                       ".t7",   ".model", ".zip"};
     size_t n = strlen(path), base = n - strlen(path_base(path));
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t len = strlen(ends[i]);

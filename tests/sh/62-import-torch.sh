@@ -48,6 +48,8 @@ answers 0 "z: its type is complex64" "$facet" import-torch --skip-unsupported \
 	t/refused-complex.pt -o a.safetensors
 cp t/flat-zip-2.pt "model.pth.tar"
 answers 0 "written    model.safetensors" "$facet" import-torch model.pth.tar
+cp t/script.pt FAN.zip
+answers 0 "written    FAN.safetensors" "$facet" import-torch FAN.zip
 cmp -s model.safetensors t/flat-zip-2.safetensors && fail "no name in the file"
 grep -qF '"source":"model.pth.tar (PyTorch zip)"' model.safetensors ||
 	fail "no source in the file"
