@@ -185,6 +185,19 @@ static void text_utf8(void **state)
         assert_false(text_is_utf8(bad[i], strlen(bad[i])));
 }
 
+static void text_controls(void **state)
+{
+    (void)state;
+    /* C0, DEL and C1 go; what is beside C1 in UTF-8, and half a character at
+     * the end, stay */
+    char s[] = "a\x1b[2J\n\t\x7f\xc2\x9b\xc2\xa0\xc3\x9b\xc2";
+    text_plain(s, strlen(s));
+    assert_string_equal(s, "a?[2J?????\xc2\xa0\xc3\x9b\xc2");
+    char cut[] = "\xc2\x9b";
+    text_plain(cut, 1);
+    assert_string_equal(cut, "\xc2\x9b");
+}
+
 static void csv_alloc_failure(void **state)
 {
     (void)state;
@@ -444,13 +457,14 @@ static void rng_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(err_texts),   cmocka_unit_test(mem_sizes),
-        cmocka_unit_test(buf_cap),     cmocka_unit_test(text_numbers),
-        cmocka_unit_test(text_near),   cmocka_unit_test(text_csv),
-        cmocka_unit_test(text_utf8),   cmocka_unit_test(csv_alloc_failure),
-        cmocka_unit_test(file_round),  cmocka_unit_test(file_listing),
-        cmocka_unit_test(file_pieces), cmocka_unit_test(file_temporaries),
-        cmocka_unit_test(path_parts),  cmocka_unit_test(rng_known),
+        cmocka_unit_test(err_texts),        cmocka_unit_test(mem_sizes),
+        cmocka_unit_test(buf_cap),          cmocka_unit_test(text_numbers),
+        cmocka_unit_test(text_near),        cmocka_unit_test(text_csv),
+        cmocka_unit_test(text_utf8),        cmocka_unit_test(csv_alloc_failure),
+        cmocka_unit_test(text_controls),    cmocka_unit_test(file_round),
+        cmocka_unit_test(file_listing),     cmocka_unit_test(file_pieces),
+        cmocka_unit_test(file_temporaries), cmocka_unit_test(path_parts),
+        cmocka_unit_test(rng_known),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
