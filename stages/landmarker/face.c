@@ -27,20 +27,6 @@ void finder_stop(struct finder *f)
     fan_free(&f->fan);
 }
 
-struct crop crop_of_box(enum crop_rule rule, const double box[4])
-{
-    double top = box[1], up = 0.12;
-    if (rule == CROP_FACET) {
-        top -= 0.22 * (box[3] - box[1]);
-        up = 0.06;
-    }
-    double w = box[2] - box[0], h = box[3] - top;
-    double side = 200.0 * (w + h) / 195.0;
-    double cx = (box[0] + box[2]) / 2, cy = (top + box[3]) / 2 - up * h;
-    /* Box corners are pixel centres; a crop is in continuous coordinates. */
-    return (struct crop){cx + 0.5 - side / 2, cy + 0.5 - side / 2, side};
-}
-
 static int trunc_px(float v)
 {
     return (int)v;

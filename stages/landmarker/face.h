@@ -6,18 +6,8 @@
 
 #include "lib/base/err.h"
 #include "lib/data/tensor.h"
+#include "lib/geom/crop.h"
 #include "lib/models/fan.h"
-
-/* Which square round a face the network was trained on. */
-enum crop_rule {
-    CROP_FACET, /* box = of the landmarks; ../models/README.md */
-    CROP_FAN    /* box = a detector's; 1adrianb/face-alignment */
-};
-
-/* A square in continuous picture coordinates: pixel i covers [i, i+1). */
-struct crop {
-    double x0, y0, side;
-};
 
 struct finder {
     struct fan *fan;
@@ -47,9 +37,6 @@ struct face {
 /* Scratch memory for a finder whose settings the caller has filled in. */
 enum err_code finder_start(struct finder *f, struct err *e) MUST_USE;
 void finder_stop(struct finder *f); /* frees scratch and fan */
-
-/* The crop that belongs to a box x0,y0,x1,y1 (pixel-centre coordinates). */
-struct crop crop_of_box(enum crop_rule rule, const double box[4]);
 
 /* One look at a crop, resized to side x side pixels for the network (256, as
  * it was trained; 192 finds a face as well at 0.56 of the time). */
