@@ -115,10 +115,10 @@ size_t nn_dnnl_size(const struct nn_dnnl_prim *p, int arg)
     return dnnl_memory_desc_get_size(nn_dnnl_md(p, arg));
 }
 
-/* The primitive of p->pd and memory objects, still without memory. */
+/* Memory objects of p->prim, still without memory. */
 static dnnl_status_t equip(struct nn_dnnl_prim *p, const int *args, int n)
 {
-    dnnl_status_t s = dnnl_primitive_create(&p->prim, p->pd);
+    dnnl_status_t s = dnnl_success;
     for (int i = 0; i <= n && !s; i++) {
         int arg = i < n ? args[i] : DNNL_ARG_SCRATCHPAD;
         s = dnnl_memory_create(&p->arg[i].memory, nn_dnnl_md(p, arg), engine,
@@ -131,7 +131,9 @@ static dnnl_status_t equip(struct nn_dnnl_prim *p, const int *args, int n)
     return s;
 }
 
-/* The first implementation that is none of oneDNN's references. */
+/* The first implementation that is none of oneDNN's references and can be
+ * made: now and then its code generator gives up on what it said it could do
+ * (2.6: channels-last bf16 with groups of 12 channels). */
 static dnnl_status_t pick(struct nn_dnnl_prim *p, const void *desc,
                           const_dnnl_primitive_attr_t attr,
                           const_dnnl_primitive_desc_t hint)
@@ -144,7 +146,13 @@ static dnnl_status_t pick(struct nn_dnnl_prim *p, const void *desc,
         s = p->pd ? dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str,
                                               0, &p->kernel)
                   : dnnl_out_of_memory;
-        if (s || !strstr(p->kernel, "ref"))
+        if (!s && !strstr(p->kernel, "ref")) {
+            s = dnnl_primitive_create(&p->prim, p->pd);
+            if (s != dnnl_runtime_error)
+                break;
+            s = dnnl_success;
+        }
+        if (s)
             break;
         (void)dnnl_primitive_desc_destroy(p->pd);
         p->pd = NULL;
@@ -206,6 +214,8 @@ enum err_code nn_dnnl_make_reorder(struct nn_dnnl_prim *p,
     if (!s)
         s = dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str, 0,
                                       &p->kernel);
+    if (!s)
+        s = dnnl_primitive_create(&p->prim, p->pd);
     if (!s)
         s = equip(p, args, 2);
     if (s)

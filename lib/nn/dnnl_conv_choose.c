@@ -42,6 +42,36 @@ static int64_t pad_after(int64_t big, int64_t small, int64_t kernel,
     return (small - 1) * stride + dilation * (kernel - 1) + 1 - big - before;
 }
 
+/* Is there a place along one axis where the kernel meets nothing but padding?
+ * The first tap that is not before the picture lies behind it, or there is
+ * none. */
+static bool blind(int64_t big, int64_t small, int64_t kernel, int64_t stride,
+                  int64_t before, int64_t dilation)
+{
+    for (int64_t i = 0; i < small; i++) {
+        int64_t at = i * stride - before;
+        int64_t tap = at < 0 ? (-at + dilation - 1) / dilation : 0;
+        if (tap >= kernel || at + tap * dilation >= big)
+            return true;
+    }
+    return false;
+}
+
+/* oneDNN takes it for a mistake if a whole stride is left over at the far side,
+ * as a dilated transposed convolution's output padding may do. Its brgconv
+ * kernels (2.6) crash where there is nothing to sum but there are
+ * post-operations. */
+static bool beyond(const struct nn_conv_pass *p, const struct shapes *s)
+{
+    const struct nn_conv_geometry *g = &p->g;
+    struct nn_shape b = g->big.shape, m = g->small.shape;
+    return s->after[0] <= -g->stride_h || s->after[1] <= -g->stride_w ||
+           (p->op == NN_CONV_DOWN && (blind(b.h, m.h, g->kernel_h, g->stride_h,
+                                            g->pad_h, g->dilation_h) ||
+                                      blind(b.w, m.w, g->kernel_w, g->stride_w,
+                                            g->pad_w, g->dilation_w)));
+}
+
 static enum err_code describe(const struct nn_conv_pass *p,
                               const struct nn_view *big,
                               const struct nn_view *small, bool winograd,
@@ -61,6 +91,8 @@ static enum err_code describe(const struct nn_conv_pass *p,
                             g->pad_w)},
         .alg = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
     };
+    if (beyond(p, s))
+        return err_set(e, ERR_UNSUPPORTED, "oneDNN: convolution: such sizes");
     enum err_code r = nn_dnnl_view(big, &s->big, e);
     if (!r)
         r = nn_dnnl_view(small, &s->small, e);
@@ -223,6 +255,16 @@ static int add(struct nn_dnnl_layouts *list, int n, enum nn_layout big,
     return n;
 }
 
+static int without_last(struct nn_dnnl_layouts *list, int n)
+{
+    int k = 0;
+    for (int i = 0; i < n; i++) {
+        if (list[i].big != NN_LAST && list[i].small != NN_LAST)
+            list[k++] = list[i];
+    }
+    return k;
+}
+
 int nn_dnnl_conv_layouts(const struct nn_conv_pass *p,
                          struct nn_dnnl_layouts *list)
 {
@@ -234,17 +276,19 @@ int nn_dnnl_conv_layouts(const struct nn_conv_pass *p,
     if (p->op == NN_CONV_UP && g->kernel_h == 1 && g->kernel_w == 1 &&
         g->small.shape.c < 16 && g->small.shape.c % 2)
         bf16 = false;
+    /* Its bf16 gradients of weights read memory that nobody wrote where a row
+     * is shorter than a stride. */
+    if (p->op == NN_CONV_WEIGHTS && g->big.shape.w < g->stride_w)
+        bf16 = false;
     enum dtype t = bf16 ? DT_BF16 : DT_F32;
     int n = 0;
     /* Few channels in: AVX-512 kernels read them from PyTorch's order and write
      * blocks; in blocks most of their work would go into the padding. Where
      * all is channels-last already, kernels for that lose least. */
     bool last = g->big.layout == NN_LAST && g->small.layout == NN_LAST;
-    /* oneDNN 2.6 races with itself there on weights of 1x1 with strides: now
-     * and then other gradients with two threads. */
-    bool races = p->op == NN_CONV_WEIGHTS && g->kernel_h * g->kernel_w == 1;
+    bool pointwise = p->op == NN_CONV_WEIGHTS && g->kernel_h * g->kernel_w == 1;
     if (g->big.shape.c < 16 && g->groups == 1 && p->op != NN_CONV_UP &&
-        g->small.shape.c >= 16 && !last && !races) {
+        g->small.shape.c >= 16 && !last && !pointwise) {
         n = add(list, n, NN_PLAIN, NN_BLOCK16, t);
         n = add(list, n, NN_LAST, NN_LAST, t);
     }
@@ -256,6 +300,10 @@ int nn_dnnl_conv_layouts(const struct nn_conv_pass *p,
         n = add(list, n, NN_BLOCK16, NN_BLOCK16, t);
     n = add(list, n, NN_LAST, NN_LAST, t);
     n = add(list, n, NN_PLAIN, NN_PLAIN, t);
+    /* oneDNN 2.6 races with itself on weights of 1x1 with strides for less than
+     * 16 channels-last: with two threads, now and then other gradients. */
+    if (pointwise && g->stride_h * g->stride_w > 1 && g->big.shape.c < 16)
+        n = without_last(list, n);
     return n;
 }
 
