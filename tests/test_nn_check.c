@@ -9,8 +9,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "lib/base/mem.h"
 #include "lib/nn/op.h"
 #include "lib/nn/rows.h"
+#include "lib/nn/threads.h"
 #include "tests/support/nn_check.h"
 
 #define GOLDEN "tests/golden/nn-elementwise.safetensors"
@@ -27,7 +29,9 @@ enum fault {
     NOT_ADDED,    /* overwrites where it should add */
     UNTOUCHED,    /* leaves the gradient's memory as it is */
     PARAM,        /* the parameter's gradient has the wrong sign */
-    PARAM_SET     /* and is set, not added to */
+    PARAM_SET,    /* and is set, not added to */
+    LEAK,         /* loses one block when the other cannot be had */
+    DEAF          /* goes on without memory */
 };
 
 static float *element(const struct nn_view *v, int64_t i)
@@ -39,6 +43,26 @@ static enum fault fault_of(const struct nn_exec *x)
 {
     const enum fault *f = nn_attr(x->node);
     return *f;
+}
+
+/* Two blocks: one kept, one only while this runs. */
+static enum err_code prepare(struct nn_exec *x, struct err *e)
+{
+    enum fault f = fault_of(x);
+    void *other = mem_alloc(64);
+    x->state = mem_alloc(64);
+    bool fails = !other || !x->state;
+    if (!fails || f != LEAK)
+        mem_free(other);
+    if (fails && f != DEAF)
+        return err_set(e, ERR_NOMEM, "no memory");
+    return OK;
+}
+
+static void release(struct nn_exec *x)
+{
+    mem_free(x->state);
+    x->state = NULL;
 }
 
 static enum err_code forward(struct nn_exec *x, struct err *e)
@@ -85,8 +109,10 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
 
 static const struct nn_op op_wrong = {.name = "wrong",
                                       .flags = NN_OP_ANY | NN_OP_ADDS,
+                                      .prepare = prepare,
                                       .forward = forward,
-                                      .backward = backward};
+                                      .backward = backward,
+                                      .release = release};
 
 static int build(struct nn_graph *g, struct nn_params *ps, const int *in,
                  const void *arg)
@@ -216,10 +242,19 @@ static void test_differences(void **state)
     finds(PARAM_SET, false, true, "dp.shift[0]");
 }
 
-int main(void)
+static void test_memory(void **state)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_right),
-                                       cmocka_unit_test(test_against_golden),
-                                       cmocka_unit_test(test_differences)};
+    (void)state;
+    finds(LEAK, true, false, "1 blocks are left");
+    finds(DEAF, true, false, "fails: code 0");
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    nn_threads_start(argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_right), cmocka_unit_test(test_against_golden),
+        cmocka_unit_test(test_differences), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -293,6 +293,7 @@ static void run_all(const struct nnc_data *d)
                                                      .path = p,
                                                      .unfused = true});
     }
+    nnc_no_memory(d);
 }
 
 /* ---- where a case's numbers come from ---- */
@@ -424,5 +425,6 @@ void nn_check_layouts(const struct nn_check_case *c, uint64_t seed)
         if (p == NN_PATH_DNNL && nn_has_bf16())
             run_alone(&d, p, true);
     }
+    nnc_no_memory(&d);
     data_free(&d);
 }

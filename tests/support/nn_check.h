@@ -35,8 +35,9 @@ struct nn_check_case {
  * and inference plans, bf16 where the CPU has it, with every input also behind
  * another op so that layouts are the planner's own; compares with the golden;
  * then central differences along random directions for every input and
- * parameter. Fails the cmocka test with a text naming case, variant, tensor,
- * element. */
+ * parameter; then every allocation of the plans fails in turn, which must be
+ * ERR_NOMEM without a leak (once for each op in a test program). Fails the
+ * cmocka test with a text naming case, variant, tensor, element. */
 void nn_check(const char *golden_file, const struct nn_check_case *c);
 /* For ops without goldens. */
 void nn_check_differences(const struct nn_check_case *c, uint64_t seed);

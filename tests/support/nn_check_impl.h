@@ -86,5 +86,7 @@ void nnc_infer(const struct nnc_data *d, const struct nnc_variant *v,
                struct nnc_result *r);
 /* Our gradients of this variant (a training plan) against differences. */
 void nnc_differences(const struct nnc_data *d, const struct nnc_variant *v);
+/* Every allocation of plans fails in turn, once for each op in a process. */
+void nnc_no_memory(const struct nnc_data *d);
 
 #endif
