@@ -423,8 +423,10 @@ static void test_refused(void **state)
     nn_params_free(&ps);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_gan_losses),

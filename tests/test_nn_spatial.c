@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "lib/nn/threads.h"
 #include "tests/support/nn_check.h"
 
 #define GOLDEN "tests/golden/nn-spatial.safetensors"
@@ -306,8 +307,10 @@ static void test_reshape(void **state)
     CHECK_ALL(means, mean, false);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_max_pool),    cmocka_unit_test(test_avg_pool),
         cmocka_unit_test(test_global_pool), cmocka_unit_test(test_resize),

@@ -11,6 +11,7 @@
 #include "lib/nn/op.h"
 #include "lib/nn/ops.h"
 #include "lib/nn/rows.h"
+#include "lib/nn/threads.h"
 #include "lib/nn/train.h"
 
 static void *memory(size_t bytes)
@@ -371,8 +372,10 @@ static void test_refused(void **state)
     refused(&g, nn_grid_sample(g, x, x, false, false), ERR_ARG, "two channels");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_pools),  cmocka_unit_test(test_wild_grid),
         cmocka_unit_test(test_global_half),   cmocka_unit_test(test_no_memory),

@@ -15,6 +15,7 @@
 #include "lib/base/rng.h"
 #include "lib/nn/conv.h"
 #include "lib/nn/rows.h"
+#include "lib/nn/threads.h"
 
 /* Sums of up to 3,000 products in another order; bf16: the same numbers in
  * (weights too where oneDNN does it), results rounded. */
@@ -246,8 +247,10 @@ static void test_no_memory(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_bf16),

@@ -507,8 +507,10 @@ static void test_allocation_fails(void **state)
     assert_true(n > 12);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    nn_threads_start(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_large),
