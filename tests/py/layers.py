@@ -27,11 +27,18 @@ OUTSIDE = [
     (r"zmq", r"lib/flow/link\.c"),
     (r"libav|libsw", r"lib/media/video\w*\.[ch]"),
     (r"yaml", r"lib/flow/yaml\.c"),
-    (r"dnnl|oneapi|cblas|openblas|lapack", r"lib/nn/\w+\.[ch]"),
+    (r"dnnl|oneapi", r"lib/nn/dnnl\w*\.[ch]"),
+    (r"cblas|openblas|lapack", r"lib/nn/gemm\.c"),
     (r"png|jpeglib|jerror|turbojpeg", r"lib/media/image\w*\.[ch]"),
     (r"xxhash", r"lib/data/\w+\.c"),
     (r"zip\.h|zlib", r"lib/nn/torch_zip\.c"),
 ]
+
+# Headers of ours that show an outside library's types, and who may see them.
+SHOWING = {
+    "lib/nn/dnnl.h": r"lib/nn/dnnl\w*\.[ch]",
+    "lib/nn/dnnl_conv.h": r"lib/nn/dnnl\w*\.[ch]",
+}
 
 # Calls: pattern, the files that may make them, and what is wrong.
 CALLS = [
@@ -79,6 +86,8 @@ class Checker:
                     target == "lib/flow" and name != "lib/flow/stage.h"
                     or top == "cli"):
                 self.say(path, line, f'a stage may not include "{name}"')
+            if name in SHOWING and not re.fullmatch(SHOWING[name], path):
+                self.say(path, line, f'"{name}" is for {SHOWING[name]}')
         elif path.startswith(("lib/", "cli/", "stages/", "examples/")):
             for header, files in OUTSIDE:
                 if re.match(header, name) and not re.fullmatch(files, path):
