@@ -21,6 +21,8 @@
 #define HELLO_S 60
 #define EXIT_S 20
 #define STOP_WITHIN (2000 * SUPERVISOR_MS)
+/* ... for what says where it stands: training saves its state first. */
+#define SAVE_WITHIN (30000 * SUPERVISOR_MS)
 /* An end may be seen before the last message that the process sent. */
 #define LAST_WORDS (500 * SUPERVISOR_MS)
 #define LOOP_MS 100
@@ -47,6 +49,23 @@ static void kill_all(struct supervisor *s)
     for (size_t i = 0; i < s->n_proc; i++)
         if (s->proc[i].run.pid > 0 && !s->proc[i].ended)
             s->o.launcher->kill(s->proc[i].run.pid);
+}
+
+/* Those that have had their time: 2 s, more for one with a status, which has
+ * something to save. */
+static void kill_late(struct supervisor *s, int64_t now)
+{
+    bool left = false;
+    for (size_t i = 0; i < s->n_proc; i++) {
+        struct proc *p = &s->proc[i];
+        if (p->run.pid <= 0 || p->ended)
+            continue;
+        if (!*p->status || now > s->kill_at + SAVE_WITHIN - STOP_WITHIN)
+            s->o.launcher->kill(p->run.pid);
+        else
+            left = true;
+    }
+    s->killed = !left;
 }
 
 /* The run is broken; the first reason is the one to tell. */
@@ -327,7 +346,7 @@ static enum err_code step(struct supervisor *s, struct err *e)
     if (!s->stopping && !s->started && now > s->hello_until)
         check_hello(s);
     if (s->stopping && !s->killed && now > s->kill_at)
-        kill_all(s);
+        kill_late(s, now);
     supervisor_show_progress(s, false);
     return rc;
 }

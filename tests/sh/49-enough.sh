@@ -38,6 +38,22 @@ grep -q "stage 'one': item 5000 was too much" err
 ! grep -q 'not shown' err
 test ! -d dead # no item is to blame
 
+# Stopped by a signal: what says where it stands has time to save.
+cat > s.yaml <<'Y'
+version: 1
+stages:
+  src: {run: t-count, with: {n: 1000000000}}
+  sink: {run: t-sated, from: src, with: {enough: 0, save: saved}}
+Y
+timeout 60 "$facet" run s.yaml > out 2> err &
+runner=$!
+until test -s saved; do sleep 0.1; kill -0 $runner; done
+kill -TERM "$(pgrep -P $runner facet)"
+status=0
+wait $runner || status=$?
+test $status = 143
+test "$(cat saved)" = saved
+
 # Alone, the same: the rest of the input is left.
 "$FACET_STAGES/t-count" --stdio --n 50 > t.tape
 "$FACET_STAGES/t-sated" --stdio --enough 7 --word w < t.tape > out 2> err

@@ -1,12 +1,28 @@
 /* Test sink: has enough after some items, or ends the run; says where it
  * stands. */
+#include <unistd.h>
+
+#include "lib/base/file.h"
 #include "lib/flow/stage.h"
 
 struct ctx {
     int64_t enough, breaks;
-    const char *word;
+    const char *word, *save;
     int64_t n;
 };
+
+/* Busy until the run is stopped, then slow. */
+static enum err_code save(const struct ctx *c, const struct stage *s,
+                          struct err *e)
+{
+    enum err_code r = file_write_atomic(c->save, "begun", 5, e);
+    while (!r && !stage_stopping(s))
+        usleep(10000);
+    sleep(3);
+    if (!r)
+        r = file_write_atomic(c->save, "saved", 5, e);
+    return r ? r : err_set(e, ERR_CANCEL, "stopped");
+}
 
 static enum err_code transform(void *ctx, struct stage *s,
                                struct item *const *in, size_t n, struct err *e)
@@ -16,6 +32,10 @@ static enum err_code transform(void *ctx, struct stage *s,
     (void)n;
     c->n++;
     stage_status(s, "%s %lld", c->word, (long long)c->n);
+    if (*c->save && c->n < 4)
+        usleep(300000); /* between items the runner hears of the status */
+    else if (*c->save)
+        return save(c, s, e);
     if (c->n == c->enough)
         stage_enough(s);
     if (c->n == c->breaks) {
@@ -46,6 +66,8 @@ static const struct stage_param params[] = {
      "end the run at this one; 0: never"},
     {"word", PARAM_STR, offsetof(struct ctx, word), "at item", 0, 0, NULL, NULL,
      "what the status begins with"},
+    {"save", PARAM_PATH, offsetof(struct ctx, save), "", 0, 0, NULL, NULL,
+     "when stopped, write this file, slowly"},
     {0}};
 static const struct stage_desc desc = {.name = "t-sated",
                                        .help = "Has enough.",
