@@ -54,6 +54,12 @@ static void mem_sizes(void **state)
     assert_null(mem_array(SIZE_MAX / 4, 8));
     assert_null(mem_aligned(SIZE_MAX));
     int64_t live = mem_live();
+    /* large, and no multiple of any page */
+    uint8_t *large = mem_aligned(((size_t)2 << 20) + 100);
+    assert_non_null(large);
+    assert_int_equal((uintptr_t)large % 64, 0);
+    large[((size_t)2 << 20) + 99] = 1;
+    mem_free(large);
     void *p = mem_aligned(100);
     assert_non_null(p);
     assert_int_equal((uintptr_t)p % 64, 0);

@@ -86,9 +86,11 @@ void *mem_aligned(size_t size)
     if (align == 64)
         return counted(aligned_alloc(64, rounded ? rounded : 64));
     /* Not more than whole pages that are used: the rest of the last one would
-     * be memory for nothing. */
-    void *p = counted(aligned_alloc(align, rounded));
-    if (p)
+     * be memory for nothing. (C11's aligned_alloc wants a multiple.) */
+    void *p = NULL;
+    if (posix_memalign(&p, align, rounded) != 0)
+        p = NULL;
+    if (counted(p))
         (void)madvise(p, rounded & ~(align - 1), MADV_HUGEPAGE);
     return p;
 }
