@@ -90,6 +90,23 @@ grep -vxFf val.txt hval.txt && fail "another validation"
 stream --root csv --seed 2 > t.tape
 field t.tape path | cmp -s - path.txt && fail "the seed changes nothing"
 
+# Replicas share one stream: the same items, each once.
+keep=${facet%/facet}/tests/stages/t-tape
+for n in 1 2; do
+	cat > p.yaml <<Y
+version: 1
+stages:
+  faces:
+    run: annotation-reader
+    with: {root: csv, split: train, val-share: 0.2, epochs: 3}
+    replicas: $n
+  all: {run: "$keep", from: faces, with: {file: got$n.tape}}
+Y
+	"$facet" run --quiet p.yaml > log 2>&1 || { cat log; fail "$n replicas"; }
+	"$facet" tape show "got$n.tape" | sed -n "s/^item [0-9]* *//p" | sort > "ids$n"
+done
+[ "$(sort -u ids1 | wc -l)" -eq "$(wc -l < s.txt)" ] && cmp ids1 ids2 || fail "replicas"
+
 # Resume: validation, then exactly the rest, ids and all.
 mkdir run
 val=$(head -n 1 val_count.txt)
