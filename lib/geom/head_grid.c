@@ -9,7 +9,6 @@
 
 #define COUNT(t) ((int)(sizeof(t) / sizeof *(t)))
 #define PI 3.14159265358979323846
-#define EYE_COL 8 /* column of the inner corner */
 #define SWEEPS 260
 
 /* A node of the half grid and its place in the (azimuth, height) plane. */
@@ -110,7 +109,7 @@ static void grid_start(void)
     }
     for (int k = 0; k <= HG_EYE_N; k++) {
         double xy[2], s = (double)k / HG_EYE_N;
-        struct node *up = &g.n[g.eye_row][EYE_COL + k];
+        struct node *up = &g.n[g.eye_row][HG_EYE_COL + k];
         g.eye_low[k] = *up;
         head_lid_curve(s, 0, xy);
         pin(up, xy[0], xy[1]);
@@ -129,8 +128,8 @@ static void grid_start(void)
 /* Is (i, row) strictly inside a slit? Returns its lower copy. */
 static struct node *low_copy(int j, int i)
 {
-    if (j == g.eye_row && i > EYE_COL && i < EYE_COL + HG_EYE_N)
-        return &g.eye_low[i - EYE_COL];
+    if (j == g.eye_row && i > HG_EYE_COL && i < HG_EYE_COL + HG_EYE_N)
+        return &g.eye_low[i - HG_EYE_COL];
     if (j == g.mouth_row && i < HG_MOUTH_N)
         return &g.mouth_low[i];
     return NULL;
@@ -268,8 +267,8 @@ void head_add_tri(struct head_base *b, int a, int c, int d, int part)
 /* The id at (j, i) as seen from the cell below (low) or above. */
 static int cell_id(int j, int i, bool low)
 {
-    if (low && j == g.eye_row && i > EYE_COL && i < EYE_COL + HG_EYE_N)
-        return eye_low_id(1, i - EYE_COL);
+    if (low && j == g.eye_row && i > HG_EYE_COL && i < HG_EYE_COL + HG_EYE_N)
+        return eye_low_id(1, i - HG_EYE_COL);
     if (low && j == g.mouth_row && i < HG_MOUTH_N)
         return mouth_low_id(i);
     return skin_id(j, i);
@@ -354,7 +353,7 @@ static void weights(void)
             head_lid_curve(s, 0, up);
             head_lid_curve(s, 1, low);
             for (int d = -7; d <= 7; d++) {
-                int i = side * (EYE_COL + k);
+                int i = side * (HG_EYE_COL + k);
                 int id = d == 0 ? eye_low_id(side, k)
                                 : skin_id(g.eye_row + (d < 0 ? d + 1 : d), i);
                 double far = fabs((double)d + (d < 0 ? 1 : 0)) / 7;
@@ -373,10 +372,10 @@ static void set_landmarks(const int *node_of)
     for (int a = 0; a < COUNT(anchors); a++)
         l[anchors[a].id] = node_of[anchors[a].id];
     int third = HG_EYE_N / 3, two = HG_MOUTH_N * 3 / 10;
-    l[42] = skin_id(g.eye_row, EYE_COL);
-    l[43] = skin_id(g.eye_row, EYE_COL + third);
-    l[44] = skin_id(g.eye_row, EYE_COL + 2 * third);
-    l[45] = skin_id(g.eye_row, EYE_COL + HG_EYE_N);
+    l[42] = skin_id(g.eye_row, HG_EYE_COL);
+    l[43] = skin_id(g.eye_row, HG_EYE_COL + third);
+    l[44] = skin_id(g.eye_row, HG_EYE_COL + 2 * third);
+    l[45] = skin_id(g.eye_row, HG_EYE_COL + HG_EYE_N);
     l[46] = eye_low_id(1, 2 * third);
     l[47] = eye_low_id(1, third);
     l[62] = skin_id(g.mouth_row, 0);
@@ -394,7 +393,7 @@ static void eye_rim(void)
 {
     int loop[HG_EYE_LOOP];
     for (int k = 0; k <= HG_EYE_N; k++)
-        loop[k] = skin_id(g.eye_row, EYE_COL + k);
+        loop[k] = skin_id(g.eye_row, HG_EYE_COL + k);
     for (int k = 1; k < HG_EYE_N; k++)
         loop[HG_EYE_LOOP - k] = eye_low_id(1, k);
     for (int n = 0; n < HG_EYE_LOOP; n++) {
@@ -476,6 +475,8 @@ const struct head_base *head_base_get(void)
         base.rim_of[i] = -1;
     base.n_tris = 0;
     grid_start();
+    base.eye_row = g.eye_row;
+    base.mouth_row = g.mouth_row;
     relax();
     place_anchors(node_of);
     relax();

@@ -17,6 +17,7 @@
 #define HG_NV 112
 #define HG_SKIN (1 + HG_NV * HG_COLS) /* the crown's pole first */
 #define HG_EYE_N 12                   /* columns between the eye corners */
+#define HG_EYE_COL 8                  /* column of the inner one */
 #define HG_MOUTH_N 10 /* columns from midline to inner mouth corner */
 #define HG_EYE_LOOP (2 * HG_EYE_N)
 #define HG_MOUTH_LOOP (4 * HG_MOUTH_N)
@@ -66,6 +67,7 @@ struct head_base {
     int32_t tri[HEAD_MAX_TRIS][3];
     uint8_t part[HEAD_MAX_TRIS];
     int n_tris;
+    int eye_row, mouth_row; /* of the slits' upper margins */
     int32_t landmark[LANDMARKS];
     double centre[3]; /* mean of the 68 points of the mean head, mm */
     float mode[HEAD_MODES][HEAD_VERTS][3]; /* mm for 1.0 */
