@@ -11,10 +11,7 @@ struct model_use {
     double min_score, good_score;
 };
 
-/* Read the model `name`: a path (it has a '/' or ends in .safetensors), or
- * NAME.safetensors in the folders of FACET_MODELS (split by ':'), in models/
- * two above the program's folder (build tree), in ../../share/facet/models
- * (installed). ERR_NOTFOUND lists where it was looked for. */
+/* Read the model `name` (see weights_find). */
 enum err_code model_load(const char *name, const struct fan_options *o,
                          struct fan **out, struct model_use *use,
                          struct err *e) MUST_USE;
