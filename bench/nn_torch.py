@@ -93,7 +93,8 @@ class Training:
         self.optim.zero_grad(set_to_none=True)
         with torch.autocast('cpu', BF16, enabled=self.cast):
             y = self.net(self.x)[0].float()
-        loss = torch.nn.functional.mse_loss(y.view_as(self.target),
+        # Channels-last results have no view in another shape.
+        loss = torch.nn.functional.mse_loss(y.reshape(self.target.shape),
                                             self.target)
         loss.backward()
         self.optim.step()
