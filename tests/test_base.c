@@ -79,6 +79,47 @@ static void mem_sizes(void **state)
     mem_fail_nth(0);
 }
 
+static void mem_pages(void **state)
+{
+    (void)state;
+    int64_t live = mem_live(), held = mem_bytes();
+    mem_peak_reset();
+    assert_int_equal(mem_peak(), held);
+    static const size_t sizes[] = {0, 1, MEM_MAP_LEAST - 1, MEM_MAP_LEAST,
+                                   3 * MEM_MAP_LEAST + 5};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *p = mem_map(sizes[i]);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        for (size_t k = 0; k < sizes[i]; k++)
+            assert_int_equal(p[k], 0);
+        assert_int_equal(mem_live(), live + 1);
+        assert_true(mem_bytes() - held >= (int64_t)sizes[i]);
+        mem_unmap(p, sizes[i]);
+        assert_int_equal(mem_live(), live);
+        assert_int_equal(mem_bytes(), held);
+    }
+    assert_true(mem_peak() - held >= 3 * (int64_t)MEM_MAP_LEAST + 5);
+    assert_true(mem_peak() - held < 4 * (int64_t)MEM_MAP_LEAST);
+    mem_unmap(NULL, 5);
+    mem_unmap(NULL, MEM_MAP_LEAST);
+    for (int i = 0; i < 2; i++) {
+        mem_fail_nth(1);
+        assert_null(mem_map(i ? MEM_MAP_LEAST : 1));
+        assert_true(mem_fail_hit());
+    }
+    assert_null(mem_map(SIZE_MAX - 4096));
+    void *p = mem_resize(NULL, 1000, 1);
+    p = mem_resize(p, 100000, 1);
+    assert_non_null(p);
+    assert_true(mem_bytes() - held >= 100000);
+    p = mem_resize(p, 10, 1);
+    assert_true(mem_bytes() - held < 100000);
+    mem_free(p);
+    assert_int_equal(mem_bytes(), held);
+    assert_int_equal(mem_live(), live);
+}
+
 static void buf_cap(void **state)
 {
     (void)state;
@@ -463,14 +504,14 @@ static void rng_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(err_texts),        cmocka_unit_test(mem_sizes),
-        cmocka_unit_test(buf_cap),          cmocka_unit_test(text_numbers),
-        cmocka_unit_test(text_near),        cmocka_unit_test(text_csv),
-        cmocka_unit_test(text_utf8),        cmocka_unit_test(csv_alloc_failure),
-        cmocka_unit_test(text_controls),    cmocka_unit_test(file_round),
-        cmocka_unit_test(file_listing),     cmocka_unit_test(file_pieces),
-        cmocka_unit_test(file_temporaries), cmocka_unit_test(path_parts),
-        cmocka_unit_test(rng_known),
+        cmocka_unit_test(err_texts),         cmocka_unit_test(mem_sizes),
+        cmocka_unit_test(mem_pages),         cmocka_unit_test(buf_cap),
+        cmocka_unit_test(text_numbers),      cmocka_unit_test(text_near),
+        cmocka_unit_test(text_csv),          cmocka_unit_test(text_utf8),
+        cmocka_unit_test(csv_alloc_failure), cmocka_unit_test(text_controls),
+        cmocka_unit_test(file_round),        cmocka_unit_test(file_listing),
+        cmocka_unit_test(file_pieces),       cmocka_unit_test(file_temporaries),
+        cmocka_unit_test(path_parts),        cmocka_unit_test(rng_known),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -1,6 +1,7 @@
 /* The only caller of malloc. Counts live blocks and can fail on demand. */
 #include "lib/base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 static _Atomic uint64_t fail_in; /* 0: off */
 static _Atomic bool fail_hit;
-static _Atomic int64_t live;
+static _Atomic int64_t live, bytes, peak;
 
 bool size_mul(size_t a, size_t b, size_t *out)
 {
@@ -43,10 +44,29 @@ static bool must_fail(void)
     return true;
 }
 
+static void add_bytes(size_t n)
+{
+    int64_t now =
+        atomic_fetch_add_explicit(&bytes, (int64_t)n, memory_order_relaxed) +
+        (int64_t)n;
+    int64_t most = atomic_load_explicit(&peak, memory_order_relaxed);
+    while (now > most &&
+           !atomic_compare_exchange_weak_explicit(
+               &peak, &most, now, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static void drop_bytes(size_t n)
+{
+    atomic_fetch_sub_explicit(&bytes, (int64_t)n, memory_order_relaxed);
+}
+
 static void *counted(void *p)
 {
-    if (p)
+    if (p) {
         atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+        add_bytes(malloc_usable_size(p));
+    }
     return p;
 }
 
@@ -66,10 +86,10 @@ void *mem_calloc(size_t n, size_t size)
 
 void *mem_array(size_t n, size_t size)
 {
-    size_t bytes;
-    if (!size_mul(n, size, &bytes))
+    size_t all;
+    if (!size_mul(n, size, &all))
         return NULL;
-    return mem_alloc(bytes);
+    return mem_alloc(all);
 }
 
 /* Blocks of at least this many bytes ask for large pages: walking weights and
@@ -97,12 +117,16 @@ void *mem_aligned(size_t size)
 
 void *mem_resize(void *p, size_t n, size_t size)
 {
-    size_t bytes;
-    if (must_fail() || !size_mul(n, size, &bytes))
+    size_t all, before = p ? malloc_usable_size(p) : 0;
+    if (must_fail() || !size_mul(n, size, &all))
         return NULL;
-    void *q = realloc(p, bytes ? bytes : 1);
+    void *q = realloc(p, all ? all : 1);
     if (q && !p)
-        counted(q);
+        return counted(q);
+    if (q) {
+        drop_bytes(before);
+        add_bytes(malloc_usable_size(q));
+    }
     return q;
 }
 
@@ -144,7 +168,45 @@ void mem_free(void *p)
     if (!p)
         return;
     atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    drop_bytes(malloc_usable_size(p));
     free(p);
+}
+
+/* A sanitizer's malloc sees what is written past the end, pages do not. */
+#ifdef __SANITIZE_ADDRESS__
+#define MAPS false
+#else
+#define MAPS true
+#endif
+
+void *mem_map(size_t size)
+{
+    if (size < MEM_MAP_LEAST || !MAPS) {
+        void *p = mem_aligned(size);
+        if (p)
+            memset(p, 0, size);
+        return p;
+    }
+    if (must_fail())
+        return NULL;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    add_bytes(size);
+    return p;
+}
+
+void mem_unmap(void *p, size_t size)
+{
+    if (!p || size < MEM_MAP_LEAST || !MAPS) {
+        mem_free(p);
+        return;
+    }
+    atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    drop_bytes(size);
+    (void)munmap(p, size);
 }
 
 void mem_fail_nth(uint64_t n)
@@ -161,4 +223,19 @@ bool mem_fail_hit(void)
 int64_t mem_live(void)
 {
     return atomic_load(&live);
+}
+
+int64_t mem_bytes(void)
+{
+    return atomic_load(&bytes);
+}
+
+int64_t mem_peak(void)
+{
+    return atomic_load(&peak);
+}
+
+void mem_peak_reset(void)
+{
+    atomic_store(&peak, atomic_load(&bytes));
 }

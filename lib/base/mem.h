@@ -26,11 +26,24 @@ char *mem_strndup(const char *s, size_t n) MUST_USE;
 /* A formatted string in new memory; NULL on failure. */
 char *mem_printf(const char *fmt, ...) MUST_USE PRINTF_LIKE(1, 2);
 void mem_free(void *p); /* NULL is fine */
+/* Large memory of its own pages, zeroed, 64-byte aligned: it goes back to the
+ * system at once when it is unmapped, where malloc may keep what was freed. For
+ * weights and arenas; what comes and goes often is malloc's. Less than
+ * MEM_MAP_LEAST bytes are malloc's in any case. size must be the same in both
+ * calls; NULL is fine. */
+#define MEM_MAP_LEAST ((size_t)256 << 10)
+void *mem_map(size_t size) MUST_USE;
+void mem_unmap(void *p, size_t size);
 
 /* For tests: make the n-th allocation from now (1 = next) fail, once.
  * 0 switches off. mem_live() counts blocks not given back yet. */
 void mem_fail_nth(uint64_t n);
 bool mem_fail_hit(void); /* did the failure happen since mem_fail_nth? */
 int64_t mem_live(void);
+/* Bytes in blocks not given back yet, as malloc rounds them; and the most there
+ * have been since mem_peak_reset. */
+int64_t mem_bytes(void);
+int64_t mem_peak(void);
+void mem_peak_reset(void);
 
 #endif

@@ -104,6 +104,22 @@ struct tensor *tensor_new(enum dtype d, int ndim, const int64_t *shape,
     return t;
 }
 
+struct tensor *tensor_new_mapped(enum dtype d, int ndim, const int64_t *shape,
+                                 struct err *e)
+{
+    struct tensor *t = tensor_shell(d, ndim, shape, e);
+    if (!t)
+        return NULL;
+    t->data = mem_map(t->bytes);
+    if (!t->data) {
+        err_set(e, ERR_NOMEM, "no memory for a tensor of %zu bytes", t->bytes);
+        mem_free(t);
+        return NULL;
+    }
+    t->mapped = true;
+    return t;
+}
+
 struct tensor *tensor_wrap(enum dtype d, int ndim, const int64_t *shape,
                            void *data, void (*release)(void *), void *owner,
                            struct err *e)
@@ -142,6 +158,8 @@ void tensor_free(struct tensor **t)
         return;
     if (p->release)
         p->release(p->owner);
+    if (p->mapped)
+        mem_unmap(p->data, p->bytes);
     mem_free(p);
 }
 

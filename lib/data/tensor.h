@@ -38,6 +38,7 @@ struct tensor {
     int refs;
     void (*release)(void *owner);
     void *owner;
+    bool mapped; /* data is mem_map's */
 };
 
 /* The number of elements and bytes of a shape, checked: ERR_DATA if ndim is
@@ -48,6 +49,10 @@ enum err_code tensor_measure(enum dtype d, int ndim, const int64_t *shape,
 /* New, zeroed. NULL with e set on failure. */
 struct tensor *tensor_new(enum dtype d, int ndim, const int64_t *shape,
                           struct err *e) MUST_USE;
+/* The same in pages of its own (mem_map), for large values that are held for a
+ * short time. */
+struct tensor *tensor_new_mapped(enum dtype d, int ndim, const int64_t *shape,
+                                 struct err *e) MUST_USE;
 /* A view on memory of somebody else: release(owner) is called when the last
  * reference goes (also if this function fails). */
 struct tensor *tensor_wrap(enum dtype d, int ndim, const int64_t *shape,
