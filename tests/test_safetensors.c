@@ -180,6 +180,44 @@ static void test_mutations(void **state)
     assert_true(fine > 100 && fine < 15000);
 }
 
+/* What the file of test_weights holds, read or open. */
+static void check_weights(const struct safetensors *s,
+                          const struct safetensors_item *items,
+                          struct tensor *const *t)
+{
+    const int64_t shape[2] = {3, 2}, wrong[2] = {2, 3}, flat = 6;
+    struct err e = {0};
+    assert_string_equal(safetensors_meta(s, "what"), "\"a\\test\"\t");
+    struct tensor *w = NULL;
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(safetensors_weight(s, items[k].name, 2, shape, &w, &e),
+                         OK);
+        for (size_t i = 0; i < 6; i++)
+            assert_true(tensor_f32(w)[i] == (float)i - 2.5F);
+        tensor_free(&w);
+        struct tensor *raw = NULL;
+        assert_int_equal(safetensors_tensor(s, items[k].name, &raw, &e), OK);
+        assert_true(tensor_equal(raw, t[k]));
+        tensor_free(&raw);
+    }
+    assert_int_equal(safetensors_weight(s, "bad \"\n", 2, shape, &w, &e),
+                     ERR_DATA);
+    assert_non_null(strstr(e.text, "element 4"));
+    assert_int_equal(safetensors_weight(s, "half", 2, wrong, &w, &e), ERR_DATA);
+    assert_non_null(strstr(e.text, "f32[3,2]"));
+    assert_int_equal(safetensors_weight(s, "half", 1, &flat, &w, &e), ERR_DATA);
+    assert_null(w);
+    for (int k = 0; k < 5; k++) {
+        bool fits = !safetensors_fits(s, items[k].name, 2, shape, &e);
+        assert_true(fits); /* numbers are not looked at */
+    }
+    assert_int_equal(safetensors_fits(s, "half", 2, wrong, &e), ERR_DATA);
+    assert_int_equal(safetensors_fits(s, "none", 2, shape, &e), ERR_NOTFOUND);
+    struct safetensors_entry at = safetensors_at(s, 4);
+    assert_string_equal(at.name, "bad \"\n");
+    assert_int_equal(at.bytes, 24);
+}
+
 static void test_weights(void **state)
 {
     (void)state;
@@ -187,7 +225,7 @@ static void test_weights(void **state)
     assert_non_null(mkdtemp(dir));
     char *path = path_join(dir, "w.safetensors");
     struct err e = {0};
-    const int64_t shape[2] = {3, 2}, wrong[2] = {2, 3}, flat = 6;
+    const int64_t shape[2] = {3, 2};
     static const enum dtype types[] = {DT_F16, DT_BF16, DT_F32, DT_F64};
     struct tensor *t[5];
     for (int k = 0; k < 4; k++) {
@@ -214,27 +252,21 @@ static void test_weights(void **state)
     assert_int_equal(safetensors_write(path, items, meta, &e), OK);
     struct safetensors *s = NULL;
     assert_int_equal(safetensors_read(path, &s, &e), OK);
-    assert_string_equal(safetensors_meta(s, "what"), "\"a\\test\"\t");
-    struct tensor *w = NULL;
-    for (int k = 0; k < 4; k++) {
-        assert_int_equal(safetensors_weight(s, items[k].name, 2, shape, &w, &e),
-                         OK);
-        for (size_t i = 0; i < 6; i++)
-            assert_true(tensor_f32(w)[i] == (float)i - 2.5F);
-        tensor_free(&w);
-        struct tensor *raw = NULL;
-        assert_int_equal(safetensors_tensor(s, items[k].name, &raw, &e), OK);
-        assert_true(tensor_equal(raw, t[k]));
-        tensor_free(&raw);
-    }
-    assert_int_equal(safetensors_weight(s, "bad \"\n", 2, shape, &w, &e),
-                     ERR_DATA);
-    assert_non_null(strstr(e.text, "element 4"));
-    assert_int_equal(safetensors_weight(s, "half", 2, wrong, &w, &e), ERR_DATA);
-    assert_non_null(strstr(e.text, "f32[3,2]"));
-    assert_int_equal(safetensors_weight(s, "half", 1, &flat, &w, &e), ERR_DATA);
-    assert_null(w);
+    check_weights(s, items, t);
+    size_t n;
+    assert_non_null(safetensors_bytes(s, "half", &n));
     safetensors_free(&s);
+    assert_int_equal(safetensors_open(path, &s, &e), OK);
+    check_weights(s, items, t);
+    assert_null(safetensors_bytes(s, "half", &n));
+    struct safetensors *again = safetensors_ref(s);
+    safetensors_free(&s);
+    assert_null(s);
+    /* Another file of this name is another file. */
+    struct safetensors_item one[] = {{"other", t[2]}, {NULL, NULL}};
+    assert_int_equal(safetensors_write(path, one, NULL, &e), OK);
+    check_weights(again, items, t);
+    safetensors_free(&again);
     items[1].name = "half";
     assert_int_equal(safetensors_write(path, items, NULL, &e), ERR_ARG);
     for (int k = 0; k < 5; k++)
@@ -309,6 +341,82 @@ static void test_writer_refuses(void **state)
     mem_free(names);
 }
 
+/* A file with these bytes. */
+static void put_file(const char *path, const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* safetensors_open and safetensors_read say the same of every cut of a file,
+ * and of what is no file. */
+static void test_opens_as_it_reads(void **state)
+{
+    (void)state;
+    static const char head[] = "{" T("w", "F32", "[2]", "0", "8") "}";
+    uint8_t b[8 + sizeof head - 1 + 8] = {sizeof head - 1};
+    char dir[] = "/tmp/facet-st-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = path_join(dir, "w.safetensors");
+    const char *other[] = {dir, "/nonexistent/x"};
+    memcpy(b + 8, head, sizeof head - 1);
+    int64_t live = mem_live();
+    for (size_t n = 0; n <= sizeof b + 2; n++) {
+        struct err e = {0}, f = {0};
+        struct safetensors *s = NULL, *o = NULL;
+        const char *name = n > sizeof b ? other[n - sizeof b - 1] : path;
+        if (n <= sizeof b)
+            put_file(path, b, n);
+        enum err_code r = safetensors_read(name, &s, &e);
+        assert_int_equal(safetensors_open(name, &o, &f), r);
+        assert_string_equal(e.text, f.text);
+        assert_int_equal(r == OK, n == sizeof b);
+        assert_int_equal(o != NULL, r == OK);
+        safetensors_free(&s);
+        safetensors_free(&o);
+        assert_int_equal(mem_live(), live);
+    }
+    unlink(path);
+    rmdir(dir);
+    mem_free(path);
+}
+
+/* Cut while it is open; a pipe, which is read whole. */
+static void test_opens_what_changes(void **state)
+{
+    (void)state;
+    static const char head[] = "{" T("w", "F32", "[2]", "0", "8") "}";
+    uint8_t b[8 + sizeof head - 1 + 8] = {sizeof head - 1};
+    char path[] = "/tmp/facet-st-XXXXXX", name[32];
+    const int64_t two = 2;
+    struct err e = {0};
+    struct safetensors *s = NULL;
+    struct tensor *t = NULL;
+    memcpy(b + 8, head, sizeof head - 1);
+    int fd = mkstemp(path), ends[2];
+    assert_true(fd >= 0 && close(fd) == 0);
+    put_file(path, b, sizeof b);
+    assert_int_equal(safetensors_open(path, &s, &e), OK);
+    assert_int_equal(truncate(path, (off_t)sizeof b - 3), 0);
+    assert_int_equal(safetensors_weight(s, "w", 1, &two, &t, &e), ERR_DATA);
+    assert_null(t);
+    assert_non_null(strstr(e.text, path));
+    assert_non_null(strstr(e.text, "'w'"));
+    safetensors_free(&s);
+    unlink(path);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], b, sizeof b), sizeof b);
+    assert_int_equal(close(ends[1]), 0);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    assert_int_equal(safetensors_open(name, &s, &e), OK);
+    assert_int_equal(safetensors_weight(s, "w", 1, &two, &t, &e), OK);
+    tensor_free(&t);
+    safetensors_free(&s);
+    assert_int_equal(close(ends[0]), 0);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -356,6 +464,8 @@ int main(void)
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_writer_refuses),
+        cmocka_unit_test(test_opens_as_it_reads),
+        cmocka_unit_test(test_opens_what_changes),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_json_nesting),
     };

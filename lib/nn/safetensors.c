@@ -1,39 +1,11 @@
-/* Weight files in the safetensors format: the reader. */
-#include "lib/nn/safetensors.h"
-
+/* Weight files in the safetensors format: header, tensors, look-ups. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/nn/json.h"
-
-struct entry {
-    char *name;
-    const char *word;
-    enum dtype dtype;
-    size_t elem;
-    int ndim;
-    int64_t shape[TENSOR_MAX_DIMS];
-    size_t begin, end; /* within the data part */
-};
-
-struct pair {
-    char *key, *value;
-};
-
-struct safetensors {
-    char *origin;
-    struct buf bytes;
-    const uint8_t *data; /* the data part, inside bytes */
-    size_t data_n;
-    struct entry *entry;
-    size_t *by_name; /* indices sorted by name, for look-ups */
-    size_t n, cap;
-    struct pair *meta;
-    size_t n_meta, cap_meta;
-};
+#include "lib/nn/safetensors_impl.h"
 
 static const struct {
     const char *word;
@@ -47,28 +19,8 @@ static const struct {
     {"U64", DT_COUNT, 8}, {"F8_E4M3", DT_COUNT, 1}, {"F8_E5M2", DT_COUNT, 1},
 };
 
-void safetensors_free(struct safetensors **s)
-{
-    if (!s || !*s)
-        return;
-    struct safetensors *x = *s;
-    for (size_t i = 0; i < x->n; i++)
-        mem_free(x->entry[i].name);
-    for (size_t i = 0; i < x->n_meta; i++) {
-        mem_free(x->meta[i].key);
-        mem_free(x->meta[i].value);
-    }
-    mem_free(x->entry);
-    mem_free(x->by_name);
-    mem_free(x->meta);
-    mem_free(x->origin);
-    buf_free(&x->bytes);
-    mem_free(x);
-    *s = NULL;
-}
-
-static enum err_code read_dtype(struct json *j, struct entry *t, struct buf *s,
-                                struct err *e)
+static enum err_code read_dtype(struct json *j, struct safetensors_part *t,
+                                struct buf *s, struct err *e)
 {
     enum err_code r = json_string(j, s, e);
     if (r)
@@ -84,7 +36,8 @@ static enum err_code read_dtype(struct json *j, struct entry *t, struct buf *s,
     return err_set(e, ERR_DATA, "unknown dtype '%.40s'", buf_str(s));
 }
 
-static enum err_code read_shape(struct json *j, struct entry *t, struct err *e)
+static enum err_code read_shape(struct json *j, struct safetensors_part *t,
+                                struct err *e)
 {
     enum err_code r = json_array(j, e);
     bool more = true;
@@ -101,7 +54,7 @@ static enum err_code read_shape(struct json *j, struct entry *t, struct err *e)
     return r;
 }
 
-static enum err_code read_offsets(struct json *j, struct entry *t,
+static enum err_code read_offsets(struct json *j, struct safetensors_part *t,
                                   struct err *e)
 {
     int64_t v[2];
@@ -126,8 +79,8 @@ static enum err_code read_offsets(struct json *j, struct entry *t,
 }
 
 /* {"dtype":..,"shape":..,"data_offsets":..}, each once, nothing else. */
-static enum err_code read_entry(struct json *j, struct entry *t, struct buf *s,
-                                struct err *e)
+static enum err_code read_entry(struct json *j, struct safetensors_part *t,
+                                struct buf *s, struct err *e)
 {
     unsigned seen = 0;
     enum err_code r = json_object(j, e);
@@ -158,8 +111,8 @@ static enum err_code read_entry(struct json *j, struct entry *t, struct buf *s,
     return r;
 }
 
-static enum err_code check_entry(const struct entry *t, size_t data_n,
-                                 struct err *e)
+static enum err_code check_entry(const struct safetensors_part *t,
+                                 size_t data_n, struct err *e)
 {
     size_t bytes = t->elem;
     for (int i = 0; i < t->ndim; i++) {
@@ -207,8 +160,8 @@ static enum err_code read_meta(struct safetensors *x, struct json *j,
         if (!grow(&list, &x->cap_meta, x->n_meta, sizeof *x->meta))
             return err_set(e, ERR_NOMEM, "no memory for the metadata");
         x->meta = list;
-        struct pair *p = &x->meta[x->n_meta];
-        *p = (struct pair){.key = mem_strdup(buf_str(s))};
+        struct safetensors_text *p = &x->meta[x->n_meta];
+        *p = (struct safetensors_text){.key = mem_strdup(buf_str(s))};
         if (!p->key)
             return err_set(e, ERR_NOMEM, "no memory for the metadata");
         x->n_meta++;
@@ -252,8 +205,8 @@ static enum err_code read_header(struct safetensors *x, struct json *j,
             break;
         }
         x->entry = list;
-        struct entry *t = &x->entry[x->n];
-        *t = (struct entry){.name = mem_strdup(buf_str(&s))};
+        struct safetensors_part *t = &x->entry[x->n];
+        *t = (struct safetensors_part){.name = mem_strdup(buf_str(&s))};
         if (!t->name) {
             r = err_set(e, ERR_NOMEM, "no memory for the header");
             break;
@@ -273,7 +226,7 @@ static enum err_code read_header(struct safetensors *x, struct json *j,
 
 static int by_begin(const void *a, const void *b)
 {
-    const struct entry *p = a, *q = b;
+    const struct safetensors_part *p = a, *q = b;
     if (p->begin != q->begin)
         return p->begin < q->begin ? -1 : 1;
     return p->end < q->end ? -1 : p->end > q->end;
@@ -286,7 +239,7 @@ static enum err_code check_layout(struct safetensors *x, struct err *e)
         qsort(x->entry, x->n, sizeof *x->entry, by_begin);
     size_t at = 0;
     for (size_t i = 0; i < x->n; i++) {
-        const struct entry *t = &x->entry[i];
+        const struct safetensors_part *t = &x->entry[i];
         if (t->begin != at)
             return err_set(e, ERR_DATA, "tensor '%.80s' %s", t->name,
                            t->begin < at ? "overlaps the one before"
@@ -300,7 +253,8 @@ static enum err_code check_layout(struct safetensors *x, struct err *e)
 }
 
 /* An ordered index by name: names compared through the entry table. */
-static void sift(const struct entry *t, size_t *a, size_t i, size_t n)
+static void sift(const struct safetensors_part *t, size_t *a, size_t i,
+                 size_t n)
 {
     for (;;) {
         size_t c = 2 * i + 1;
@@ -340,88 +294,17 @@ static enum err_code build_index(struct safetensors *x, struct err *e)
     return OK;
 }
 
-/* x->bytes is filled; everything else is found out here. */
-static enum err_code understand(struct safetensors *x, struct err *e)
+enum err_code safetensors_understand(struct safetensors *x, const void *head,
+                                     size_t n, struct err *e)
 {
-    const uint8_t *p = x->bytes.data;
-    if (x->bytes.len < 8)
-        return err_set(e, ERR_DATA, "no safetensors file: %zu bytes",
-                       x->bytes.len);
-    uint64_t n = 0;
-    for (int i = 7; i >= 0; i--)
-        n = n << 8 | p[i];
-    if (n > SAFETENSORS_MAX_HEADER || n > x->bytes.len - 8)
-        return err_set(e, ERR_DATA,
-                       "no safetensors file: a header of %llu "
-                       "bytes in a file of %zu",
-                       (unsigned long long)n, x->bytes.len);
-    x->data = p + 8 + n;
-    x->data_n = x->bytes.len - 8 - (size_t)n;
     struct json j;
-    json_init(&j, (const char *)p + 8, (size_t)n);
+    json_init(&j, head, n);
     enum err_code r = read_header(x, &j, e);
     if (!r)
         r = check_layout(x, e);
     if (!r)
         r = build_index(x, e);
     return r;
-}
-
-static enum err_code new_file(const char *origin, struct safetensors **out,
-                              struct err *e)
-{
-    struct safetensors *x = mem_calloc(1, sizeof *x);
-    if (x)
-        x->origin = mem_strdup(origin);
-    if (!x || !x->origin) {
-        safetensors_free(&x);
-        return err_set(e, ERR_NOMEM, "no memory for '%s'", origin);
-    }
-    *out = x;
-    return OK;
-}
-
-static enum err_code finish(enum err_code r, struct safetensors *x,
-                            struct safetensors **out, struct err *e)
-{
-    if (!r)
-        r = understand(x, e);
-    if (r) {
-        if (e)
-            err_wrap(e, "'%s'", x->origin);
-        safetensors_free(&x);
-        return r;
-    }
-    *out = x;
-    return OK;
-}
-
-enum err_code safetensors_read(const char *path, struct safetensors **out,
-                               struct err *e)
-{
-    struct safetensors *x = NULL;
-    *out = NULL;
-    enum err_code r = new_file(path, &x, e);
-    if (r)
-        return r;
-    r = file_read(path, SAFETENSORS_MAX_FILE, &x->bytes, e);
-    if (r) {
-        safetensors_free(&x);
-        return r;
-    }
-    return finish(OK, x, out, e);
-}
-
-enum err_code safetensors_parse(const void *data, size_t n, const char *origin,
-                                struct safetensors **out, struct err *e)
-{
-    struct safetensors *x = NULL;
-    *out = NULL;
-    enum err_code r = new_file(origin, &x, e);
-    if (r)
-        return r;
-    buf_init(&x->bytes, n);
-    return finish(buf_put(&x->bytes, data, n, e), x, out, e);
 }
 
 const char *safetensors_origin(const struct safetensors *s)
@@ -436,7 +319,7 @@ size_t safetensors_count(const struct safetensors *s)
 
 struct safetensors_entry safetensors_at(const struct safetensors *s, size_t i)
 {
-    const struct entry *t = &s->entry[i];
+    const struct safetensors_part *t = &s->entry[i];
     struct safetensors_entry out = {.name = t->name,
                                     .dtype_word = t->word,
                                     .dtype = t->dtype,
@@ -446,12 +329,13 @@ struct safetensors_entry safetensors_at(const struct safetensors *s, size_t i)
     return out;
 }
 
-static const struct entry *find(const struct safetensors *s, const char *name)
+static const struct safetensors_part *find(const struct safetensors *s,
+                                           const char *name)
 {
     size_t lo = 0, hi = s->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        const struct entry *t = &s->entry[s->by_name[mid]];
+        const struct safetensors_part *t = &s->entry[s->by_name[mid]];
         int c = strcmp(name, t->name);
         if (c == 0)
             return t;
@@ -466,7 +350,7 @@ static const struct entry *find(const struct safetensors *s, const char *name)
 bool safetensors_find(const struct safetensors *s, const char *name,
                       struct safetensors_entry *out)
 {
-    const struct entry *t = find(s, name);
+    const struct safetensors_part *t = find(s, name);
     if (t && out)
         *out = safetensors_at(s, (size_t)(t - s->entry));
     return t != NULL;
@@ -494,32 +378,33 @@ bool safetensors_meta_at(const struct safetensors *s, size_t i,
 const void *safetensors_bytes(const struct safetensors *s, const char *name,
                               size_t *n)
 {
-    const struct entry *t = find(s, name);
+    const struct safetensors_part *t = find(s, name);
     *n = t ? t->end - t->begin : 0;
-    return t ? s->data + t->begin : NULL;
+    return t && s->data ? s->data + t->begin : NULL;
 }
 
 enum err_code safetensors_tensor(const struct safetensors *s, const char *name,
                                  struct tensor **out, struct err *e)
 {
     *out = NULL;
-    const struct entry *t = find(s, name);
+    const struct safetensors_part *t = find(s, name);
     if (!t)
         return err_set(e, ERR_NOTFOUND, "'%s' has no tensor '%s'", s->origin,
                        name);
     if (t->dtype == DT_COUNT)
         return err_set(e, ERR_UNSUPPORTED, "'%s': tensor '%s' is of type %s",
                        s->origin, name, t->word);
-    *out = tensor_new(t->dtype, t->ndim, t->shape, e);
+    *out = tensor_new_mapped(t->dtype, t->ndim, t->shape, e);
     if (!*out)
         return ERR_NOMEM;
-    if (t->end > t->begin)
-        memcpy((*out)->data, s->data + t->begin, t->end - t->begin);
-    return OK;
+    enum err_code r = safetensors_fetch(s, t, (*out)->data, e);
+    if (r)
+        tensor_free(out);
+    return r;
 }
 
 static enum err_code check_shape(const struct safetensors *s,
-                                 const struct entry *t, int ndim,
+                                 const struct safetensors_part *t, int ndim,
                                  const int64_t *shape, struct err *e)
 {
     bool same = t->ndim == ndim;
@@ -537,12 +422,10 @@ static enum err_code check_shape(const struct safetensors *s,
                    tensor_describe(&want, b, sizeof b));
 }
 
-enum err_code safetensors_weight(const struct safetensors *s, const char *name,
-                                 int ndim, const int64_t *shape,
-                                 struct tensor **out, struct err *e)
+enum err_code safetensors_fits(const struct safetensors *s, const char *name,
+                               int ndim, const int64_t *shape, struct err *e)
 {
-    *out = NULL;
-    const struct entry *t = find(s, name);
+    const struct safetensors_part *t = find(s, name);
     if (!t)
         return err_set(e, ERR_NOTFOUND, "'%s' has no tensor '%s'", s->origin,
                        name);
@@ -553,13 +436,24 @@ enum err_code safetensors_weight(const struct safetensors *s, const char *name,
         t->dtype != DT_F64)
         return err_set(e, ERR_UNSUPPORTED, "'%s': weight '%s' is of type %s",
                        s->origin, name, t->word);
+    return OK;
+}
+
+enum err_code safetensors_weight(const struct safetensors *s, const char *name,
+                                 int ndim, const int64_t *shape,
+                                 struct tensor **out, struct err *e)
+{
+    *out = NULL;
+    enum err_code r = safetensors_fits(s, name, ndim, shape, e);
+    if (r)
+        return r;
     struct tensor *raw = NULL;
     r = safetensors_tensor(s, name, &raw, e);
     if (r)
         return r;
     struct tensor *w = raw;
-    if (t->dtype != DT_F32) {
-        w = tensor_new(DT_F32, ndim, shape, e);
+    if (raw->dtype != DT_F32) {
+        w = tensor_new_mapped(DT_F32, ndim, shape, e);
         for (size_t i = 0; w && i < w->count; i++)
             tensor_f32(w)[i] = (float)tensor_get(raw, i);
         tensor_free(&raw);

@@ -17,7 +17,7 @@
 #define SAFETENSORS_MAX_META 4096
 #define SAFETENSORS_MAX_FILE ((size_t)4 << 30)
 
-struct safetensors; /* an open file: header checked, bytes in memory */
+struct safetensors; /* a file: header checked, tensors in memory or not */
 
 struct safetensors_entry {
     const char *name;
@@ -38,7 +38,17 @@ enum err_code safetensors_read(const char *path, struct safetensors **out,
 enum err_code safetensors_parse(const void *data, size_t n, const char *origin,
                                 struct safetensors **out,
                                 struct err *e) MUST_USE;
-void safetensors_free(struct safetensors **s);
+/* The same checks, but only the header is read: the file stays open, and a
+ * tensor is read when it is asked for, which may fail then (ERR_IO; ERR_DATA
+ * where the file has been cut). What is no regular file is read whole. A file
+ * that is replaced by another of its name stays what it was; one that is
+ * overwritten in place does not. */
+enum err_code safetensors_open(const char *path, struct safetensors **out,
+                               struct err *e) MUST_USE;
+/* One more reference (returns s), to be freed like the first. Counted without
+ * atomics: a file stays in one thread. */
+struct safetensors *safetensors_ref(struct safetensors *s);
+void safetensors_free(struct safetensors **s); /* drops one, sets NULL */
 
 const char *safetensors_origin(const struct safetensors *s);
 /* Entries in the order of the file's bytes. */
@@ -53,7 +63,8 @@ const char *safetensors_meta(const struct safetensors *s, const char *key);
 bool safetensors_meta_at(const struct safetensors *s, size_t i,
                          const char **key, const char **value);
 /* The bytes of a tensor as they stand in the file (not aligned), *n of them;
- * NULL if there is none of this name. They live as long as s. */
+ * NULL if there is none of this name, and where the file is only open. They
+ * live as long as s. */
 const void *safetensors_bytes(const struct safetensors *s, const char *name,
                               size_t *n);
 
@@ -66,6 +77,11 @@ enum err_code safetensors_tensor(const struct safetensors *s, const char *name,
 enum err_code safetensors_weight(const struct safetensors *s, const char *name,
                                  int ndim, const int64_t *shape,
                                  struct tensor **out, struct err *e) MUST_USE;
+/* Would safetensors_weight find type and shape as it wants them? The same
+ * errors; the numbers are not looked at. */
+enum err_code safetensors_fits(const struct safetensors *s, const char *name,
+                               int ndim, const int64_t *shape,
+                               struct err *e) MUST_USE;
 
 /* Writing. NULL name / key ends a list. */
 struct safetensors_item {
