@@ -64,13 +64,21 @@ void nn_conv_describe(const struct nn_node *n, const struct nn_view *in,
 static enum err_code pack(struct nn_exec *x, struct err *e)
 {
     struct conv_state *s = x->state;
-    const struct nn_param *w = x->node->param[0], *b = x->node->param[1];
+    struct nn_param *w = x->node->param[0], *b = x->node->param[1];
     uint64_t version = b ? b->version : 0;
     if (s->packed && s->weight_version == w->version &&
         s->bias_version == version)
         return OK;
-    enum err_code r = nn_conv_weights(s->conv, tensor_f32(w->value),
-                                      b ? tensor_f32(b->value) : NULL, e);
+    enum err_code r = nn_param_hold(w, e);
+    if (r)
+        return r;
+    r = b ? nn_param_hold(b, e) : OK;
+    if (!r) {
+        r = nn_conv_weights(s->conv, tensor_f32(w->value),
+                            b ? tensor_f32(b->value) : NULL, e);
+        nn_param_drop(b);
+    }
+    nn_param_drop(w);
     s->packed = !r;
     s->weight_version = w->version;
     s->bias_version = version;
@@ -95,7 +103,9 @@ enum err_code nn_conv_op_prepare(struct nn_exec *x, struct err *e)
         return r;
     x->scratch_bytes = nn_conv_scratch(s->conv);
     snprintf(x->kernel, sizeof x->kernel, "%s", nn_conv_kernel(s->conv));
-    return pack(x, e);
+    r = pack(x, e);
+    x->state_bytes = nn_conv_bytes(s->conv);
+    return r;
 }
 
 enum err_code nn_conv_op_forward(struct nn_exec *x, struct err *e)

@@ -33,8 +33,8 @@ void nn_net_free(struct nn_net **n)
     mem_free(x->vector);
     mem_free(x->step);
     mem_free(x->buffer);
-    mem_free(x->arena);
-    mem_free(x->scratch);
+    mem_unmap(x->arena, x->arena_bytes);
+    mem_unmap(x->scratch, x->scratch_bytes);
     mem_free(x);
     *n = NULL;
 }

@@ -126,6 +126,7 @@ enum err_code nn_optim_new(struct nn_params *ps,
         x->o.beta2 = o->beta2 > 0.0 ? o->beta2 : 0.999;
         x->o.eps = o->eps > 0.0 ? o->eps : 1e-8;
     }
+    r = nn_params_hold(ps, e);
     for (size_t i = 0; i < ps->n && !r; i++) {
         if (!ps->list[i]->buffer)
             r = add_slot(x, ps->list[i], e);

@@ -33,7 +33,7 @@ static void param_free(struct nn_param *p)
     if (!p)
         return;
     mem_free(p->name);
-    tensor_free(&p->value);
+    nn_loan_free(p);
     mem_free(p->grad);
     mem_free(p);
 }
@@ -46,6 +46,7 @@ void nn_params_free(struct nn_params **ps)
         param_free((*ps)->list[i]);
     mem_free((*ps)->list);
     mem_free((*ps)->slot);
+    safetensors_free(&(*ps)->lender);
     mem_free(*ps);
     *ps = NULL;
 }
@@ -54,6 +55,7 @@ void nn_params_source(struct nn_params *ps, const struct safetensors *w,
                       const char *prefix)
 {
     size_t n = prefix ? strlen(prefix) : 0;
+    safetensors_free(&ps->lender);
     ps->source = w;
     ps->prefix_long = n > NN_PARAM_NAME_MAX;
     if (ps->prefix_long)
@@ -61,6 +63,14 @@ void nn_params_source(struct nn_params *ps, const struct safetensors *w,
     if (n)
         memcpy(ps->prefix, prefix, n);
     ps->prefix[n] = 0;
+}
+
+void nn_params_lend(struct nn_params *ps, struct safetensors *w,
+                    const char *prefix)
+{
+    struct safetensors *ours = w ? safetensors_ref(w) : NULL;
+    nn_params_source(ps, w, prefix);
+    ps->lender = ours;
 }
 
 uint64_t nn_params_hash(const char *name)
@@ -245,7 +255,9 @@ static enum err_code from_source(const struct nn_params *ps, struct nn_param *p,
                        safetensors_origin(ps->source));
     snprintf(name, sizeof name, "%s%s", ps->prefix, p->name);
     enum err_code r =
-        safetensors_weight(ps->source, name, ndim, shape, &p->value, e);
+        ps->lender
+            ? nn_loan_new(p, ps->lender, name, ndim, shape, e)
+            : safetensors_weight(ps->source, name, ndim, shape, &p->value, e);
     if (!r && nn_params_counter(p, ps->prefix, name, sizeof name))
         r = nn_params_read_counter(ps->source, name, &p->updates, e);
     return r;

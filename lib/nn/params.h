@@ -10,6 +10,8 @@
 #include "lib/data/tensor.h"
 #include "lib/nn/safetensors.h"
 
+struct nn_loan;
+
 /* One parameter. value is f32 in PyTorch's order; whoever changes it adds 1
  * to version, so that plans pack it anew. */
 struct nn_param {
@@ -18,8 +20,10 @@ struct nn_param {
     float *grad; /* value->count floats, NULL until nn_params_grads */
     bool buffer; /* a statistic (running mean): saved, never trained */
     uint64_t version;
-    int64_t updates; /* running statistics: forward passes seen, PyTorch's
-                        num_batches_tracked */
+    int64_t updates;      /* running statistics: forward passes seen, PyTorch's
+                             num_batches_tracked */
+    struct nn_loan *loan; /* where value->data comes from while it is NULL, see
+                             nn_params_lend; private */
 };
 
 /* How a parameter that no file gives begins. */
@@ -47,6 +51,20 @@ void nn_params_free(struct nn_params **ps);
  * until nn_params_source(ps, NULL, NULL). */
 void nn_params_source(struct nn_params *ps, const struct safetensors *w,
                       const char *prefix);
+/* The same, but values stay where they are: a parameter that is got from now
+ * on has its shape, and value->data is NULL except while somebody holds it. An
+ * inference plan reads each one, packs it, and lets it go, so that a network
+ * is never in memory twice. Training plans, optimisers, saving, loading and
+ * copying hold what they need for good. w is kept, by a reference
+ * of the set's own. NaN, infinity, a file cut short are found when a value is
+ * read. NULL ends it like nn_params_source. */
+void nn_params_lend(struct nn_params *ps, struct safetensors *w,
+                    const char *prefix);
+/* Have p's value in memory until the same number of calls of nn_param_drop,
+ * which NULL is fine for. A value that was not lent is always there. ERR_DATA,
+ * ERR_IO, ERR_NOMEM: nothing is held. */
+enum err_code nn_param_hold(struct nn_param *p, struct err *e) MUST_USE;
+void nn_param_drop(struct nn_param *p);
 /* The parameter of this name: the one already there (another shape is
  * ERR_ARG), else from the source (ERR_NOTFOUND, ERR_DATA; the text names file
  * and tensor), else new by `init`. The set owns it; its address stays. */
@@ -54,6 +72,13 @@ enum err_code nn_params_get(struct nn_params *ps, const char *name, int ndim,
                             const int64_t *shape, bool buffer,
                             struct nn_init_spec init, struct nn_param **out,
                             struct err *e) MUST_USE;
+/* p's value as a tensor that is nobody else's: a copy, or what was read for
+ * this. */
+enum err_code nn_param_take(struct nn_param *p, struct tensor **out,
+                            struct err *e) MUST_USE;
+/* Hold all of them. On failure those before the failing one stay held. */
+enum err_code nn_params_hold(const struct nn_params *ps,
+                             struct err *e) MUST_USE;
 size_t nn_params_count(const struct nn_params *ps);
 struct nn_param *nn_params_at(const struct nn_params *ps, size_t i);
 struct nn_param *nn_params_find(const struct nn_params *ps, const char *name);

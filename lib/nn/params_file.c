@@ -10,7 +10,7 @@ enum err_code nn_params_put(const struct nn_params *ps, const char *prefix,
                             struct nn_items *l, struct err *e)
 {
     char counter[2 * NN_PARAM_NAME_MAX + 32];
-    enum err_code r = OK;
+    enum err_code r = nn_params_hold(ps, e);
     for (size_t i = 0; i < ps->n && !r; i++) {
         struct nn_param *p = ps->list[i];
         r = nn_items_add(l, tensor_ref(p->value), e, "%s%s", prefix, p->name);
@@ -86,7 +86,7 @@ enum err_code nn_params_load(struct nn_params *ps, const struct safetensors *w,
         return err_set(e, ERR_NOMEM, "no memory to load '%s'",
                        safetensors_origin(w));
     /* All of the file is read before the first value changes. */
-    enum err_code r = OK;
+    enum err_code r = nn_params_hold(ps, e);
     for (size_t i = 0; i < ps->n && !r; i++)
         r = read_one(ps->list[i], w, prefix ? prefix : "", partial, &fresh[i],
                      e);
@@ -133,6 +133,10 @@ enum err_code nn_params_copy(struct nn_params *to, const struct nn_params *from,
                              struct err *e)
 {
     enum err_code r = nn_params_match(to, from, e);
+    if (!r)
+        r = nn_params_hold(to, e);
+    if (!r)
+        r = nn_params_hold(from, e);
     for (size_t i = 0; i < from->n && !r; i++) {
         const struct nn_param *p = from->list[i];
         struct nn_param *q = nn_params_find(to, p->name);

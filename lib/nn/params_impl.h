@@ -14,10 +14,27 @@ struct nn_params {
     size_t slots; /* a power of two, never more than half full */
     uint64_t seed;
     const struct safetensors *source; /* the caller's; NULL: none */
+    struct safetensors *lender;       /* the same by a reference of ours, where
+                                         values are lent */
     char prefix[NN_PARAM_NAME_MAX + 1];
     bool prefix_long; /* did not fit: every look-up fails */
 };
 
+/* A value that stays in its file. */
+struct nn_loan {
+    struct safetensors *file;
+    const char *name;     /* there; lives as long as the file */
+    struct tensor *empty; /* the shape, no data: value while nobody holds it */
+    int holders;
+};
+
+/* Make p, which is new, one whose value is lent by this tensor of the file.
+ * ERR_NOTFOUND, ERR_DATA (shape), ERR_UNSUPPORTED (type), ERR_NOMEM. */
+enum err_code nn_loan_new(struct nn_param *p, struct safetensors *file,
+                          const char *name, int ndim, const int64_t *shape,
+                          struct err *e) MUST_USE;
+/* Value and loan of p, which may be NULL. */
+void nn_loan_free(struct nn_param *p);
 /* FNV-1a, 64 bits. */
 uint64_t nn_params_hash(const char *name);
 /* If p is a running mean, the name of PyTorch's counter beside it

@@ -48,6 +48,14 @@ struct nn_step_op {
     bool prepared;
 };
 
+/* What the packed weights of a convolution were made of. */
+struct nn_step_origin {
+    const struct nn_param *param[2 + NN_MAX_PARAMS]; /* its own, the norm's */
+    uint64_t version[2 + NN_MAX_PARAMS];
+    double eps; /* the norm's */
+    int64_t spread;
+};
+
 struct nn_step {
     enum nn_step_kind kind;
     int node;         /* of the graph, for texts */
@@ -56,6 +64,7 @@ struct nn_step {
                          -1 */
     int port;         /* pack: which input; unpack: which output */
     struct nn_conv *conv;
+    struct nn_step_origin origin; /* conv */
     struct nn_step_op *op;
     char joined[16]; /* conv: "+norm+sum+act" as far as they are */
     double gflop;
@@ -139,6 +148,9 @@ struct nn_planner {
 /* plan_kinds.c: kinds, identities taken out, zero padding into convolutions,
  * dead nodes, readers. */
 void nn_plan_kinds(struct nn_planner *p);
+/* Have the values of a node's parameters until nn_plan_drop. */
+enum err_code nn_plan_hold(const struct nn_node *n, struct err *e) MUST_USE;
+void nn_plan_drop(const struct nn_node *n);
 /* scale[c] and shift[c] of a NN_KIND_NORM. ERR_DATA for a variance below
  * zero. */
 enum err_code nn_plan_norm(const struct nn_node *n, double *scale,
@@ -178,6 +190,8 @@ enum err_code nn_plan_columns(struct nn_planner *p, int i, int from,
 struct nn_plan_weights {
     const float *weights, *bias;
     float *own_weights, *own_bias;
+    size_t own_bytes; /* of own_weights */
+    const struct nn_node *held; /* whose parameters these are; NULL: copies */
 };
 enum err_code nn_plan_weights(const struct nn_planner *p, int i, int64_t g,
                               struct nn_plan_weights *w,

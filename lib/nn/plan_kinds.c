@@ -160,8 +160,8 @@ void nn_plan_kinds(struct nn_planner *p)
     count_readers(p);
 }
 
-enum err_code nn_plan_norm(const struct nn_node *n, double *scale,
-                           double *shift, struct err *e)
+static enum err_code norm_values(const struct nn_node *n, double *scale,
+                                 double *shift, struct err *e)
 {
     const struct nn_batch_norm_attr *a = nn_attr(n);
     const float *gamma = n->param[0] ? tensor_f32(n->param[0]->value) : NULL;
@@ -179,4 +179,33 @@ enum err_code nn_plan_norm(const struct nn_node *n, double *scale,
         shift[i] = (beta ? (double)beta[i] : 0.0) - scale[i] * (double)mean[i];
     }
     return OK;
+}
+
+enum err_code nn_plan_hold(const struct nn_node *n, struct err *e)
+{
+    for (int k = 0; k < n->n_param; k++) {
+        enum err_code r = n->param[k] ? nn_param_hold(n->param[k], e) : OK;
+        while (r && k-- > 0)
+            nn_param_drop(n->param[k]);
+        if (r)
+            return r;
+    }
+    return OK;
+}
+
+void nn_plan_drop(const struct nn_node *n)
+{
+    for (int k = 0; k < n->n_param; k++)
+        nn_param_drop(n->param[k]);
+}
+
+enum err_code nn_plan_norm(const struct nn_node *n, double *scale,
+                           double *shift, struct err *e)
+{
+    enum err_code r = nn_plan_hold(n, e);
+    if (r)
+        return r;
+    r = norm_values(n, scale, shift, e);
+    nn_plan_drop(n);
+    return r;
 }

@@ -71,15 +71,13 @@ enum err_code nn_plan_memory(struct nn_net *net, struct err *e)
     settle(net);
     enum err_code r = place_all(net, offset, e);
     if (!r) {
-        size_t scratch = net->scratch_bytes ? net->scratch_bytes : 64;
-        net->arena = mem_aligned(net->arena_bytes ? net->arena_bytes : 64);
-        net->scratch = mem_aligned(scratch);
+        net->arena = mem_map(net->arena_bytes);
+        net->scratch = mem_map(net->scratch_bytes);
         if (!net->arena || !net->scratch)
             r = err_set(e, ERR_NOMEM, "no memory for a network's %zu bytes",
                         net->arena_bytes + net->scratch_bytes);
     }
     if (!r) {
-        memset(net->arena, 0, net->arena_bytes);
         for (int i = 0; i < net->n_buffer; i++)
             net->buffer[i].view.data = net->arena + offset[i];
         for (int i = 0; i < net->n_step; i++) {

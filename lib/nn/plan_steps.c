@@ -200,7 +200,7 @@ static bool is_vector(struct nn_shape s)
     return s.h == 1 && s.w == 1;
 }
 
-static enum err_code copy_params(struct nn_planner *p, struct nn_step_op *o,
+static enum err_code copy_params(struct nn_net *net, struct nn_step_op *o,
                                  const struct nn_node *n, struct err *e)
 {
     for (int k = 0; k < n->n_param; k++) {
@@ -208,12 +208,13 @@ static enum err_code copy_params(struct nn_planner *p, struct nn_step_op *o,
         o->node.n_param = k + 1;
         if (!n->param[k])
             continue;
-        struct tensor *t = tensor_copy(n->param[k]->value, e);
-        if (!t)
-            return ERR_NOMEM;
+        struct tensor *t = NULL;
+        enum err_code r = nn_param_take(n->param[k], &t, e);
+        if (r)
+            return r;
         o->param[k] = (struct nn_param){.value = t, .version = 1};
         o->node.param[k] = &o->param[k];
-        p->net->weight_bytes += t->bytes;
+        net->weight_bytes += t->bytes;
     }
     return OK;
 }
@@ -260,7 +261,7 @@ enum err_code nn_plan_op(struct nn_planner *p, int i, struct err *e)
         d->may_be = in[0];
     if (n->op->gflop)
         s->gflop = n->op->gflop(n) * (double)p->net->batch;
-    enum err_code r = copy_params(p, s->op, n, e);
+    enum err_code r = copy_params(p->net, s->op, n, e);
     return r ? r : prepare(p, s, e);
 }
 

@@ -27,7 +27,8 @@ static enum err_code fold_norm(const struct nn_node *c, const struct nn_node *n,
     const struct tensor *w = c->param[0]->value;
     size_t o = (size_t)c->shape.c;
     double *scale = mem_array(2 * o, sizeof *scale);
-    f->own_weights = mem_aligned(w->bytes);
+    f->own_bytes = w->bytes;
+    f->own_weights = mem_map(w->bytes);
     f->own_bias = mem_array(o, sizeof *f->own_bias);
     enum err_code r = scale && f->own_weights && f->own_bias
                           ? nn_plan_norm(n, scale, scale + o, e)
@@ -53,20 +54,21 @@ static enum err_code spread(const struct tensor *t, int64_t g,
     const int64_t *k = t->shape;
     int64_t rows = k[0] * k[1] * k[2], wide = k[3] + g - 1;
     size_t n = (size_t)(g * rows * wide);
-    float *w = mem_aligned(n * sizeof *w);
+    float *w = mem_map(n * sizeof *w);
     float *b = mem_array((size_t)(g * k[0]), sizeof *b);
     if (!w || !b) {
-        mem_free(w);
+        mem_unmap(w, n * sizeof *w);
         mem_free(b);
         return nn_plan_no_memory(e);
     }
-    memset(w, 0, n * sizeof *w);
     for (int64_t r = 0; r < g * rows; r++)
         memcpy(w + r * wide + r / rows, f->weights + r % rows * k[3],
                (size_t)k[3] * sizeof *w);
     for (int64_t i = 0; i < g * k[0]; i++)
         b[i] = f->bias ? f->bias[i % k[0]] : 0.0F;
-    nn_plan_weights_free(f);
+    mem_unmap(f->own_weights, f->own_bytes);
+    mem_free(f->own_bias);
+    f->own_bytes = n * sizeof *w;
     f->weights = f->own_weights = w;
     f->bias = f->own_bias = b;
     return OK;
@@ -76,20 +78,31 @@ enum err_code nn_plan_weights(const struct nn_planner *p, int i, int64_t g,
                               struct nn_plan_weights *f, struct err *e)
 {
     const struct nn_node *n = p->n[i].node;
-    *f = (struct nn_plan_weights){.weights = tensor_f32(n->param[0]->value)};
+    *f = (struct nn_plan_weights){0};
+    enum err_code r = nn_plan_hold(n, e);
+    if (r)
+        return r;
+    f->held = n;
+    f->weights = tensor_f32(n->param[0]->value);
     if (n->param[1])
         f->bias = tensor_f32(n->param[1]->value);
-    enum err_code r = OK;
     if (p->n[i].norm >= 0)
         r = fold_norm(n, p->n[p->n[i].norm].node, f, e);
     if (!r && g > 1)
         r = spread(n->param[0]->value, g, f, e);
+    if (f->own_weights && f->own_bias) {
+        nn_plan_drop(n);
+        f->held = NULL;
+    }
     return r;
 }
 
 void nn_plan_weights_free(struct nn_plan_weights *f)
 {
-    mem_free(f->own_weights);
+    mem_unmap(f->own_weights, f->own_bytes);
     mem_free(f->own_bias);
     f->own_weights = f->own_bias = NULL;
+    if (f->held)
+        nn_plan_drop(f->held);
+    f->held = NULL;
 }

@@ -5,6 +5,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/nn/conv_node.h"
 #include "lib/nn/rows.h"
 #include "lib/nn/train_impl.h"
 
@@ -19,8 +20,8 @@ void nn_train_free(struct nn_train **t)
     }
     mem_free(x->step);
     mem_free(x->chunk);
-    mem_free(x->arena);
-    mem_free(x->scratch);
+    mem_unmap(x->arena, x->arena_bytes);
+    mem_unmap(x->scratch, x->scratch_bytes);
     mem_free(x);
     *t = NULL;
 }
@@ -40,6 +41,23 @@ static enum err_code give_grads(struct nn_train *t, struct err *e)
         }
     }
     return OK;
+}
+
+/* A frozen convolution packs its weights and needs them no more. */
+static bool needs_values(const struct nn_tstep *s)
+{
+    return s->x.dparam || !nn_node_is_conv(&s->node);
+}
+
+static enum err_code hold_params(struct nn_train *t, struct err *e)
+{
+    enum err_code r = OK;
+    for (int i = 0; i < t->n && !r; i++) {
+        const struct nn_node *n = &t->step[i].node;
+        for (int k = 0; k < n->n_param && needs_values(&t->step[i]) && !r; k++)
+            r = n->param[k] ? nn_param_hold(n->param[k], e) : OK;
+    }
+    return r;
 }
 
 static enum err_code prepare(struct nn_train *t, struct err *e)
@@ -66,7 +84,9 @@ static enum err_code make(struct nn_train *t, const struct nn_graph *g,
     if (r)
         return r;
     nn_train_wants(t);
-    r = prepare(t, e);
+    r = hold_params(t, e);
+    if (!r)
+        r = prepare(t, e);
     if (!r)
         r = nn_train_memory(t, e);
     return r ? r : give_grads(t, e);

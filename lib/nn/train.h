@@ -43,7 +43,9 @@ void nn_train_input_grad(const struct nn_train *t, int i, float *out);
 uint64_t nn_train_runs(const struct nn_train *t);
 void nn_train_set_runs(struct nn_train *t, uint64_t runs);
 
-/* Bytes that the plan holds: arena, scratch, packed weights it knows of. */
+/* Bytes that the plan holds: arena, scratch, packed weights of frozen layers
+ * (those that are trained are not kept packed). Parameters, gradients and
+ * optimisers are not its own. */
 size_t nn_train_bytes(const struct nn_train *t);
 /* Append a table of the steps: op, shapes, kernel, GFLOP, mean times. */
 enum err_code nn_train_describe(const struct nn_train *t, struct buf *b,

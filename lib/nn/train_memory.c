@@ -253,12 +253,11 @@ enum err_code nn_train_memory(struct nn_train *t, struct err *e)
     enum err_code r = place_chunks(t, e);
     if (r)
         return r;
-    t->arena = mem_aligned(t->arena_bytes ? t->arena_bytes : 64);
-    t->scratch = mem_aligned(t->scratch_bytes ? t->scratch_bytes : 64);
+    t->arena = mem_map(t->arena_bytes);
+    t->scratch = mem_map(t->scratch_bytes);
     if (!t->arena || !t->scratch)
         return err_set(e, ERR_NOMEM, "no memory for a network's %zu bytes",
                        t->arena_bytes + t->scratch_bytes);
-    memset(t->arena, 0, t->arena_bytes);
     point_views(t);
     return OK;
 }
