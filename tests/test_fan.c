@@ -51,8 +51,7 @@ static struct safetensors *open_file(const char *path)
     return s;
 }
 
-static struct fan *fan_with(const struct safetensors *w,
-                            const struct fan_options *o)
+static struct fan *fan_with(struct safetensors *w, const struct fan_options *o)
 {
     struct err e = {0};
     struct fan *f = NULL;
@@ -61,7 +60,7 @@ static struct fan *fan_with(const struct safetensors *w,
     return f;
 }
 
-static struct fan *fan_of(const struct safetensors *w, enum nn_mode mode)
+static struct fan *fan_of(struct safetensors *w, enum nn_mode mode)
 {
     return fan_with(w, &(struct fan_options){.mode = mode});
 }

@@ -10,7 +10,8 @@
 struct fan {
     struct nn_net *net[N_SIDES]; /* of crop side (i + 1) * FAN_SIDE_STEP */
     float *mirrored[N_SIDES];    /* one crop and its maps, for flip */
-    struct nn_params *weights;   /* kept for plans of other sides */
+    struct nn_params *weights;   /* lent by their file, for plans of other
+                                    sides */
     struct fan_net_spec spec;
     struct fan_options options;
 };
@@ -25,15 +26,15 @@ static enum err_code plan_side(struct fan *f, int side, struct err *e)
     nn_output(g, fan_net(&s, nn_input(g, 3, side, side), &f->spec, NULL));
     struct nn_options o = {.path = f->options.path,
                            .mode = f->options.mode,
-                           .bf16 = f->options.bf16};
+                           .bf16 = f->options.bf16,
+                           .like = f->net[FAN_SIDE / FAN_SIDE_STEP - 1]};
     enum err_code r = nn_plan(g, &o, &f->net[side / FAN_SIDE_STEP - 1], e);
     nn_graph_free(&g);
     return r;
 }
 
-enum err_code fan_new(const struct safetensors *weights,
-                      const struct fan_options *o, struct fan **out,
-                      struct err *e)
+enum err_code fan_new(struct safetensors *weights, const struct fan_options *o,
+                      struct fan **out, struct err *e)
 {
     *out = NULL;
     struct fan *f = mem_calloc(1, sizeof *f);
@@ -49,9 +50,9 @@ enum err_code fan_new(const struct safetensors *weights,
         r = f->weights ? OK : ERR_NOMEM;
     }
     if (!r) {
-        nn_params_source(f->weights, weights, NULL);
+        nn_params_lend(f->weights, weights, NULL);
         r = plan_side(f, FAN_SIDE, e);
-        nn_params_source(f->weights, NULL, NULL);
+        nn_params_lend(f->weights, NULL, NULL);
     }
     if (r)
         fan_free(&f);

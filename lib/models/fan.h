@@ -36,10 +36,11 @@ struct fan_options {
                   an error of about 1 % of their largest value */
 };
 
-/* The weights are copied. ERR_NOTFOUND / ERR_DATA name the parameter;
+/* Weights are read from the file when a plan packs them, so the file is kept
+ * (by a reference); one that is only open costs no memory. ERR_NOTFOUND / ERR_DATA name the parameter;
  * ERR_UNSUPPORTED: bf16 on a CPU without it. Test: tests/test_fan.c against
  * PyTorch 1.13. */
-enum err_code fan_new(const struct safetensors *weights,
+enum err_code fan_new(struct safetensors *weights,
                       const struct fan_options *o, struct fan **out,
                       struct err *e) MUST_USE;
 void fan_free(struct fan **f);

@@ -12,8 +12,9 @@ enum { FORWARD, DATA, WEIGHTS, PASSES };
 
 struct nn_conv {
     struct nn_conv_pass pass[PASSES];
-    float *weights, *bias;   /* copies in PyTorch's order, where a method reads
-                                them so */
+    struct nn_packed *plain; /* copies, where a method reads PyTorch's order */
+    const float *weights, *bias; /* these, or in training the caller's */
+    bool training, wants_plain, shared;
     int64_t count, channels; /* of weights, of the bias */
     bool has_bias, packed;
 };
@@ -159,26 +160,21 @@ static enum err_code prepare(struct nn_conv_pass *p, enum nn_path path,
 static enum err_code prepare_all(struct nn_conv *c,
                                  const struct nn_conv_desc *d, struct err *e)
 {
-    bool want[PASSES] = {true, d->want_din, d->want_dweights}, plain = false;
+    bool want[PASSES] = {true, d->want_din, d->want_dweights};
     enum err_code r = OK;
     for (int i = 0; i < PASSES && !r; i++) {
         if (!want[i])
             continue;
         c->pass[i] = describe(d, i);
         r = prepare(&c->pass[i], d->path, e);
-        plain = plain || (!r && c->pass[i].method->plain);
+        c->wants_plain =
+            c->wants_plain || (!r && c->pass[i].method->plain && !d->training);
     }
     c->count = nn_conv_count(&c->pass[FORWARD].g);
     c->channels = d->out.shape.c;
     c->has_bias = d->bias;
-    if (r || !plain)
-        return r;
-    c->weights = mem_aligned((size_t)c->count * sizeof(float));
-    if (d->bias)
-        c->bias = mem_aligned((size_t)c->channels * sizeof(float));
-    if (!c->weights || (d->bias && !c->bias))
-        return err_set(e, ERR_NOMEM, "no memory for a convolution's weights");
-    return OK;
+    c->training = d->training;
+    return r;
 }
 
 enum err_code nn_conv_new(const struct nn_conv_desc *d, struct nn_conv **out,
@@ -206,11 +202,34 @@ void nn_conv_free(struct nn_conv **c)
         struct nn_conv_pass *p = &(*c)->pass[i];
         if (p->method)
             p->method->free(p);
+        nn_packed_free(&p->packed);
     }
-    mem_free((*c)->weights);
-    mem_free((*c)->bias);
+    nn_packed_free(&(*c)->plain);
     mem_free(*c);
     *c = NULL;
+}
+
+static void point(struct nn_conv *c, const float *weights, const float *bias)
+{
+    c->weights = c->plain ? c->plain->weights : weights;
+    c->bias = c->plain ? c->plain->bias : bias;
+    if (!c->plain && !c->training)
+        c->weights = c->bias = NULL;
+    c->packed = true;
+}
+
+static enum err_code copy_plain(struct nn_conv *c, const float *weights,
+                                const float *bias, struct err *e)
+{
+    size_t n = (size_t)c->count * sizeof *weights;
+    size_t nb = c->has_bias ? (size_t)c->channels * sizeof *bias : 0;
+    enum err_code r = nn_packed_renew(&c->plain, n, nb, e);
+    if (r)
+        return r;
+    memcpy(c->plain->weights, weights, n);
+    if (nb)
+        memcpy(c->plain->bias, bias, nb);
+    return OK;
 }
 
 enum err_code nn_conv_weights(struct nn_conv *c, const float *weights,
@@ -220,18 +239,50 @@ enum err_code nn_conv_weights(struct nn_conv *c, const float *weights,
         return err_set(e, ERR_ARG, "convolution: %s",
                        bias ? "a bias, and it was prepared without"
                             : "its bias is missing");
-    if (c->weights)
-        memcpy(c->weights, weights, (size_t)c->count * sizeof *weights);
-    if (c->bias)
-        memcpy(c->bias, bias, (size_t)c->channels * sizeof *bias);
-    enum err_code r = OK;
+    enum err_code r = c->wants_plain ? copy_plain(c, weights, bias, e) : OK;
+    c->packed = c->shared = false;
     for (int i = 0; i < PASSES && !r; i++) {
         struct nn_conv_pass *p = &c->pass[i];
         if (p->method && p->method->pack)
             r = p->method->pack(p, weights, bias, e);
     }
-    c->packed = !r;
+    if (!r)
+        point(c, weights, bias);
     return r;
+}
+
+/* Would pass p pack the weights of q, which is packed, as q has? */
+static bool may_share(const struct nn_conv_pass *p,
+                      const struct nn_conv_pass *q)
+{
+    if (!p->method)
+        return true;
+    return p->method == q->method && p->op == q->op &&
+           nn_conv_count(&p->g) == nn_conv_count(&q->g) &&
+           (!p->method->same || p->method->same(p, q));
+}
+
+bool nn_conv_share(struct nn_conv *c, const struct nn_conv *from)
+{
+    if (!from->packed || c->training || from->training ||
+        c->has_bias != from->has_bias || (c->wants_plain && !from->plain))
+        return false;
+    for (int i = 0; i < PASSES; i++) {
+        if (!may_share(&c->pass[i], &from->pass[i]))
+            return false;
+    }
+    for (int i = 0; i < PASSES; i++) {
+        struct nn_packed *q = from->pass[i].packed;
+        nn_packed_free(&c->pass[i].packed);
+        if (c->pass[i].method && q)
+            c->pass[i].packed = nn_packed_ref(q);
+    }
+    nn_packed_free(&c->plain);
+    if (c->wants_plain)
+        c->plain = nn_packed_ref(from->plain);
+    point(c, NULL, NULL);
+    c->shared = true;
+    return true;
 }
 
 size_t nn_conv_scratch(const struct nn_conv *c)
@@ -246,10 +297,10 @@ size_t nn_conv_scratch(const struct nn_conv *c)
 
 size_t nn_conv_bytes(const struct nn_conv *c)
 {
-    size_t sum = c->weights ? (size_t)c->count * sizeof(float) : 0;
+    size_t sum = c->plain ? c->plain->bytes : 0;
     for (int i = 0; i < PASSES; i++)
-        sum += c->pass[i].packed_bytes;
-    return sum;
+        sum += c->pass[i].packed ? c->pass[i].packed->bytes : 0;
+    return c->shared ? 0 : sum;
 }
 
 const char *nn_conv_kernel(const struct nn_conv *c)

@@ -36,7 +36,8 @@ struct nn_conv_desc {
     bool winograd; /* wanted; direct is taken where there is no such kernel or
                       it does not pay */
     enum nn_path path;
-    bool training;                /* weights change often: no costly packing */
+    bool training; /* weights change often: they are not kept in the kernels'
+                      orders, each run packs them into its scratch */
     bool want_din, want_dweights; /* which backward kernels to prepare */
 };
 
@@ -48,12 +49,18 @@ enum err_code nn_conv_new(const struct nn_conv_desc *d, struct nn_conv **out,
 void nn_conv_free(struct nn_conv **c);
 /* Copy weights into the kernels' orders and types (all that were prepared).
  * f32[O,I/groups,kh,kw], transposed f32[I,O/groups,kh,kw]; bias f32[O]. Must
- * be called before the first run, and after each change. */
+ * be called before the first run, and after each change. In training weights
+ * and bias are read by every run and must stay there until the next call. */
 enum err_code nn_conv_weights(struct nn_conv *c, const float *weights,
                               const float *bias, struct err *e) MUST_USE;
 /* Bytes of 64-byte aligned scratch that any of the runs needs. */
 size_t nn_conv_scratch(const struct nn_conv *c);
-/* Bytes of packed weights. */
+/* Instead of nn_conv_weights: have the packed weights of `from`, which was
+ * given the same weights as c would be, where c's kernels take them in the same
+ * form. False: they do not, and c is as it was. Either may be freed first. */
+bool nn_conv_share(struct nn_conv *c, const struct nn_conv *from);
+/* Bytes of packed weights, 0 before there are any and where they are shared
+ * from another. */
 size_t nn_conv_bytes(const struct nn_conv *c);
 const char *nn_conv_kernel(const struct nn_conv *c); /* "jit:avx512_core" */
 

@@ -5,6 +5,15 @@
 
 #include "lib/nn/conv.h"
 
+/* Weights and bias in a kernel's order and type, counted: plans of one network
+ * for several sizes share them. Read only once they are shared. */
+struct nn_packed {
+    _Atomic int refs;
+    void *weights;
+    float *bias; /* NULL: none */
+    size_t bytes, weight_bytes; /* of both; of weights */
+};
+
 /* An ordinary convolution takes `big` to `small`, by weights
  * [small.c, big.c / groups, kh, kw]; a transposed one is its gradient with
  * respect to the input, by the same weights, and takes `small` to `big`. So
@@ -36,7 +45,8 @@ struct nn_conv_pass {
 
     const struct nn_conv_method *method; /* NULL: not prepared */
     void *state;
-    size_t scratch_bytes, packed_bytes;
+    size_t scratch_bytes;
+    struct nn_packed *packed; /* by `pack`, unless the pass keeps none */
     char kernel[48];
 };
 
@@ -44,8 +54,8 @@ struct nn_conv_run {
     const void *big_in, *small_in; /* as the operation reads them */
     void *out;                     /* DOWN: small, UP: big */
     float *dweights, *dbias;       /* WEIGHTS: added to; dbias may be NULL */
-    const float *weights, *bias;   /* PyTorch's order, for methods that want
-                                      them (plain) */
+    const float *weights, *bias;   /* PyTorch's order: for methods that want
+                                      them (plain), and in training */
     void *scratch;
 };
 
@@ -54,9 +64,12 @@ struct nn_conv_method {
     /* ERR_UNSUPPORTED: another method must do it. On failure nothing is left
      * behind. */
     enum err_code (*make)(struct nn_conv_pass *p, struct err *e);
-    /* NULL: nothing to pack. */
+    /* Into p->packed, by nn_packed_renew. NULL: nothing to pack. */
     enum err_code (*pack)(struct nn_conv_pass *p, const float *weights,
                           const float *bias, struct err *e);
+    /* Would both pack the same weights to the same bytes? Of passes that have
+     * been packed by this method. */
+    bool (*same)(const struct nn_conv_pass *p, const struct nn_conv_pass *q);
     enum err_code (*run)(struct nn_conv_pass *p, const struct nn_conv_run *r,
                          struct err *e);
     void (*free)(struct nn_conv_pass *p);
@@ -80,6 +93,13 @@ static inline size_t nn_conv_align(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
 }
+
+/* conv_packed.c: memory for packed weights (bytes each; bias 0: none), what is
+ * there is taken unless somebody shares it. ERR_NOMEM. */
+enum err_code nn_packed_renew(struct nn_packed **p, size_t weights, size_t bias,
+                              struct err *e) MUST_USE;
+struct nn_packed *nn_packed_ref(struct nn_packed *p);
+void nn_packed_free(struct nn_packed **p);
 
 /* conv_rows.c */
 

@@ -19,9 +19,9 @@ struct dn {
     struct nn_dnnl_prim conv;
     struct nn_dnnl_prim reorder; /* of weights: into the kernel's order, or of
                                     their gradient back */
-    void *weights;               /* packed */
-    float *bias;
-    size_t big_at, small_at, sum_at, dw_at, db_at, reorder_at; /* in scratch */
+    bool plain;                  /* the kernel's order is PyTorch's */
+    /* In scratch; weights_at: packed in training, or their gradient. */
+    size_t big_at, small_at, sum_at, weights_at, db_at, reorder_at;
 };
 
 static void release(struct nn_conv_pass *p)
@@ -31,8 +31,6 @@ static void release(struct nn_conv_pass *p)
         return;
     nn_dnnl_free(&x->reorder);
     nn_dnnl_free(&x->conv);
-    mem_free(x->weights);
-    mem_free(x->bias);
     mem_free(x);
     p->state = NULL;
 }
@@ -74,18 +72,21 @@ static void plan_scratch(struct nn_conv_pass *p, struct dn *x)
     x->sum_at = at;
     if (x->finish && p->sum)
         at += nn_conv_align(nn_view_bytes(&x->big));
+    x->weights_at = at;
     if (p->op == NN_CONV_WEIGHTS) {
-        x->dw_at = at;
         at += nn_conv_align(nn_dnnl_size(&x->conv, DNNL_ARG_DIFF_WEIGHTS));
         x->db_at = at;
         at += nn_conv_align((size_t)p->g.small.shape.c * sizeof(float));
-        x->reorder_at = at;
-        at += nn_conv_align(x->reorder.scratch_bytes);
+    } else if (p->training && !x->plain) {
+        at += nn_conv_align(nn_dnnl_size(&x->conv, DNNL_ARG_WEIGHTS));
     }
+    x->reorder_at = at;
+    if (p->op == NN_CONV_WEIGHTS || p->training)
+        at += nn_conv_align(x->reorder.scratch_bytes);
     p->scratch_bytes = at;
 }
 
-/* Memory for packed weights and bias, and the way there. */
+/* The way of weights into the kernel's order, or of their gradient back. */
 static enum err_code plan_weights(struct nn_conv_pass *p, struct dn *x,
                                   struct err *e)
 {
@@ -97,23 +98,11 @@ static enum err_code plan_weights(struct nn_conv_pass *p, struct dn *x,
         return nn_dnnl_make_reorder(&x->reorder,
                                     nn_dnnl_md(&x->conv, DNNL_ARG_DIFF_WEIGHTS),
                                     &plain, true, e);
-    size_t n = nn_dnnl_size(&x->conv, DNNL_ARG_WEIGHTS);
-    r = nn_dnnl_make_reorder(&x->reorder, &plain,
-                             nn_dnnl_md(&x->conv, DNNL_ARG_WEIGHTS), false, e);
-    if (r)
-        return r;
-    size_t nb = p->bias
-                    ? (size_t)(p->transposed ? p->g.big : p->g.small).shape.c *
-                          sizeof(float)
-                    : 0;
-    x->weights = mem_aligned(nn_conv_align(n));
-    if (nb)
-        x->bias = mem_aligned(nb);
-    if (!x->weights || (nb && !x->bias))
-        return err_set(e, ERR_NOMEM,
-                       "no memory for a convolution's weights (%zu bytes)", n);
-    p->packed_bytes = n + nb;
-    return OK;
+    const dnnl_memory_desc_t *md = nn_dnnl_md(&x->conv, DNNL_ARG_WEIGHTS);
+    x->plain = dnnl_memory_desc_equal(&plain, md);
+    return x->plain && p->training
+               ? OK
+               : nn_dnnl_make_reorder(&x->reorder, &plain, md, false, e);
 }
 
 static enum err_code make(struct nn_conv_pass *p, struct err *e)
@@ -136,27 +125,43 @@ static enum err_code make(struct nn_conv_pass *p, struct err *e)
     return OK;
 }
 
+static size_t bias_bytes(const struct nn_conv_pass *p)
+{
+    const struct nn_view *out = p->transposed ? &p->g.big : &p->g.small;
+    return p->bias ? (size_t)out->shape.c * sizeof(float) : 0;
+}
+
 static enum err_code pack(struct nn_conv_pass *p, const float *weights,
                           const float *bias, struct err *e)
 {
     struct dn *x = p->state;
-    if (p->op == NN_CONV_WEIGHTS)
+    if (p->op == NN_CONV_WEIGHTS || p->training)
         return OK;
-    if (x->bias)
-        memcpy(x->bias, bias,
-               (size_t)(p->transposed ? p->g.big : p->g.small).shape.c *
-                   sizeof *bias);
+    enum err_code r = nn_packed_renew(
+        &p->packed, nn_dnnl_size(&x->conv, DNNL_ARG_WEIGHTS), bias_bytes(p), e);
+    if (r)
+        return r;
+    if (p->bias)
+        memcpy(p->packed->bias, bias, bias_bytes(p));
     const struct nn_dnnl_arg a[] = {{DNNL_ARG_FROM, weights},
-                                    {DNNL_ARG_TO, x->weights}};
+                                    {DNNL_ARG_TO, p->packed->weights}};
     /* Winograd's way there needs as much again, but only once. */
     size_t n = x->reorder.scratch_bytes;
-    void *scratch = n ? mem_aligned(n) : NULL;
+    void *scratch = n ? mem_map(n) : NULL;
     if (n && !scratch)
         return err_set(e, ERR_NOMEM, "no memory to pack weights (%zu bytes)",
                        n);
-    enum err_code r = nn_dnnl_run(&x->reorder, a, 2, scratch, e);
-    mem_free(scratch);
+    r = nn_dnnl_run(&x->reorder, a, 2, scratch, e);
+    mem_unmap(scratch, n);
     return r;
+}
+
+static bool same(const struct nn_conv_pass *p, const struct nn_conv_pass *q)
+{
+    const struct dn *x = p->state, *y = q->state;
+    return bias_bytes(p) == bias_bytes(q) &&
+           dnnl_memory_desc_equal(nn_dnnl_md(&x->conv, DNNL_ARG_WEIGHTS),
+                                  nn_dnnl_md(&y->conv, DNNL_ARG_WEIGHTS));
 }
 
 /* Data where the kernel reads or writes it: outside, or a copy. */
@@ -170,20 +175,37 @@ static void place(const struct nn_view *outside, struct nn_view *inside,
         nn_convert(&v, inside, false);
 }
 
-static enum err_code run_down(struct dn *x, void *scratch, struct err *e)
+/* The weights as the kernel takes them; in training they are packed here. */
+static enum err_code ready(const struct nn_conv_pass *p, struct dn *x,
+                           const float *weights, uint8_t *scratch,
+                           const void **out, struct err *e)
+{
+    *out = p->training ? weights : p->packed->weights;
+    if (!p->training || x->plain)
+        return OK;
+    *out = scratch + x->weights_at;
+    const struct nn_dnnl_arg a[] = {{DNNL_ARG_FROM, weights},
+                                    {DNNL_ARG_TO, *out}};
+    return nn_dnnl_run(&x->reorder, a, 2, scratch + x->reorder_at, e);
+}
+
+static enum err_code run_down(struct nn_conv_pass *p, struct dn *x,
+                              const void *weights, const float *bias,
+                              void *scratch, struct err *e)
 {
     const struct nn_dnnl_arg a[] = {{DNNL_ARG_SRC, x->big.data},
-                                    {DNNL_ARG_WEIGHTS, x->weights},
+                                    {DNNL_ARG_WEIGHTS, weights},
                                     {DNNL_ARG_DST, x->small.data},
-                                    {DNNL_ARG_BIAS, x->bias}};
-    return nn_dnnl_run(&x->conv, a, x->bias ? 4 : 3, scratch, e);
+                                    {DNNL_ARG_BIAS, bias}};
+    return nn_dnnl_run(&x->conv, a, p->bias ? 4 : 3, scratch, e);
 }
 
 static enum err_code run_up(struct nn_conv_pass *p, struct dn *x,
+                            const void *weights, const float *bias,
                             uint8_t *scratch, struct err *e)
 {
     struct nn_dnnl_arg a[] = {{DNNL_ARG_DIFF_DST, x->small.data},
-                              {DNNL_ARG_WEIGHTS, x->weights},
+                              {DNNL_ARG_WEIGHTS, weights},
                               {DNNL_ARG_DIFF_SRC, x->big.data}};
     void *before = NULL;
     if (x->finish && p->sum) {
@@ -192,7 +214,7 @@ static enum err_code run_up(struct nn_conv_pass *p, struct dn *x,
     }
     enum err_code r = nn_dnnl_run(&x->conv, a, 3, scratch, e);
     if (!r && x->finish)
-        nn_conv_finish(&x->big, before, x->bias, p->act, p->alpha);
+        nn_conv_finish(&x->big, before, bias, p->act, p->alpha);
     return r;
 }
 
@@ -202,12 +224,13 @@ static enum err_code run_weights(struct nn_conv_pass *p, struct dn *x,
     uint8_t *scratch = r->scratch;
     float *db = (float *)(void *)(scratch + x->db_at);
     bool kernel_bias = p->bias && !p->transposed;
-    const struct nn_dnnl_arg a[] = {{DNNL_ARG_SRC, x->big.data},
-                                    {DNNL_ARG_DIFF_DST, x->small.data},
-                                    {DNNL_ARG_DIFF_WEIGHTS, scratch + x->dw_at},
-                                    {DNNL_ARG_DIFF_BIAS, db}};
+    const struct nn_dnnl_arg a[] = {
+        {DNNL_ARG_SRC, x->big.data},
+        {DNNL_ARG_DIFF_DST, x->small.data},
+        {DNNL_ARG_DIFF_WEIGHTS, scratch + x->weights_at},
+        {DNNL_ARG_DIFF_BIAS, db}};
     enum err_code c = nn_dnnl_run(&x->conv, a, kernel_bias ? 4 : 3, scratch, e);
-    const struct nn_dnnl_arg back[] = {{DNNL_ARG_FROM, scratch + x->dw_at},
+    const struct nn_dnnl_arg back[] = {{DNNL_ARG_FROM, scratch + x->weights_at},
                                        {DNNL_ARG_TO, r->dweights}};
     if (!c)
         c = nn_dnnl_run(&x->reorder, back, 2, scratch + x->reorder_at, e);
@@ -234,7 +257,12 @@ static enum err_code run(struct nn_conv_pass *p, const struct nn_conv_run *r,
           down ? r->out : r->small_in, scratch + x->small_at);
     if (p->op == NN_CONV_WEIGHTS)
         return run_weights(p, x, r, e);
-    enum err_code c = up ? run_up(p, x, scratch, e) : run_down(x, scratch, e);
+    const void *weights;
+    const float *bias = p->training ? r->bias : p->packed->bias;
+    enum err_code c = ready(p, x, r->weights, scratch, &weights, e);
+    if (!c)
+        c = up ? run_up(p, x, weights, bias, scratch, e)
+               : run_down(p, x, weights, bias, scratch, e);
     struct nn_view out = up ? p->g.big : p->g.small;
     out.data = r->out;
     if (!c && (up ? x->copy_big : x->copy_small))
@@ -243,6 +271,6 @@ static enum err_code run(struct nn_conv_pass *p, const struct nn_conv_run *r,
 }
 
 const struct nn_conv_method nn_conv_by_dnnl = {
-    .make = make, .pack = pack, .run = run, .free = release};
+    .make = make, .pack = pack, .same = same, .run = run, .free = release};
 
 #endif

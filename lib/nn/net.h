@@ -5,6 +5,8 @@
 #include "lib/base/buf.h"
 #include "lib/nn/graph.h"
 
+struct nn_net;
+
 struct nn_options {
     enum nn_path path;
     enum nn_mode mode;
@@ -12,9 +14,15 @@ struct nn_options {
                       ERR_UNSUPPORTED where the CPU has none */
     int64_t batch; /* pictures per run; 0: 1 */
     bool unfused;  /* every node by itself: the slow form, for tests */
+    const struct nn_net *like; /* a plan of the same parameters, unchanged since
+                                  and not freed, for pictures of another size or
+                                  number: convolutions whose kernels take the
+                                  same form of weights share them with it. May
+                                  be freed before or after. NULL: none */
 };
 
-struct nn_net; /* a planned graph; owns its weights, one arena, its kernels */
+/* A planned graph; owns its weights (or shares them), one arena, its kernels.
+ */
 
 /* Fuses batch norm and activations (into the convolution before where that is
  * its only reader, else into the pass that makes their input), joins concat,
@@ -29,7 +37,9 @@ void nn_net_free(struct nn_net **n);
 enum err_code nn_run(struct nn_net *n, const float *const *in,
                      float *const *out, struct err *e) MUST_USE;
 size_t nn_net_arena_bytes(const struct nn_net *n);
-/* All that the plan holds: arena, scratch, packed weights. */
+/* All that the plan holds: arena, scratch, packed weights, but for those that
+ * it shares from the plan it was made `like`. What oneDNN holds for its
+ * kernels' code comes on top, some MB. */
 size_t nn_net_bytes(const struct nn_net *n);
 /* The steps in order. */
 struct nn_step_info {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "lib/nn/conv_node.h"
+#include "lib/nn/op_known.h"
 #include "lib/nn/plan.h"
 
 /* Direct convolution is faster on pictures with fewer pixels than this. */
@@ -48,17 +49,77 @@ static enum nn_layout layout_in(const struct nn_planner *p, int i, int from)
     return p->n[i].layout;
 }
 
+static struct nn_step_origin origin_of(const struct nn_planner *p, int i,
+                                       int64_t g)
+{
+    const struct nn_pnode *q = &p->n[i];
+    const struct nn_node *norm = q->norm >= 0 ? p->n[q->norm].node : NULL;
+    struct nn_step_origin o = {.spread = g};
+    for (int k = 0; k < 2; k++)
+        o.param[k] = q->node->param[k];
+    for (int k = 0; norm && k < NN_MAX_PARAMS; k++)
+        o.param[2 + k] = norm->param[k];
+    for (int k = 0; k < 2 + NN_MAX_PARAMS; k++)
+        o.version[k] = o.param[k] ? o.param[k]->version : 0;
+    if (norm)
+        o.eps = ((const struct nn_batch_norm_attr *)nn_attr(norm))->eps;
+    return o;
+}
+
+static bool same_origin(const struct nn_step_origin *a,
+                        const struct nn_step_origin *b)
+{
+    bool same =
+        a->spread == b->spread && !(a->eps < b->eps) && !(a->eps > b->eps);
+    for (int k = 0; k < 2 + NN_MAX_PARAMS; k++)
+        same = same && a->param[k] == b->param[k] &&
+               a->version[k] == b->version[k];
+    return same;
+}
+
+/* Share the weights of a convolution of the same parameters, in this plan or
+ * the one that it is like, whose kernel takes the same form of them. */
+static bool share(const struct nn_planner *p, const struct nn_step *s)
+{
+    const struct nn_net *from[] = {p->net, p->o->like};
+    for (int j = 0; j < 2; j++) {
+        for (int k = 0; from[j] && k < from[j]->n_step; k++) {
+            const struct nn_step *t = &from[j]->step[k];
+            if (t != s && t->conv && same_origin(&t->origin, &s->origin) &&
+                nn_conv_share(s->conv, t->conv))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool has_bias(const struct nn_planner *p, int i, int64_t g)
+{
+    return p->n[i].node->param[1] || p->n[i].norm >= 0 || g > 1;
+}
+
+static enum err_code give_weights(struct nn_planner *p, int i,
+                                  struct nn_step *s, struct err *e)
+{
+    struct nn_plan_weights w;
+    if (share(p, s))
+        return OK;
+    enum err_code r = nn_plan_weights(p, i, s->origin.spread, &w, e);
+    if (!r)
+        r = nn_conv_weights(s->conv, w.weights, w.bias, e);
+    nn_plan_weights_free(&w);
+    return r;
+}
+
 static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
                             int64_t g, struct err *e)
 {
     const struct nn_pnode *q = &p->n[i];
     struct nn_net *net = p->net;
     struct nn_conv_desc d;
-    struct nn_plan_weights w;
     nn_conv_describe(q->node, &net->buffer[s->src].view,
                      &net->buffer[s->dst].view, &d);
-    enum err_code r = nn_plan_weights(p, i, g, &w, e);
-    d.bias = w.bias != NULL;
+    d.bias = has_bias(p, i, g);
     d.pad_h += q->pad;
     d.pad_w += q->pad;
     d.kernel_w += g - 1;
@@ -68,11 +129,10 @@ static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
     d.sum = q->sum >= 0;
     d.winograd = nn_plan_winograd(p, i);
     d.path = net->path;
+    s->origin = origin_of(p, i, g);
+    enum err_code r = nn_conv_new(&d, &s->conv, e);
     if (!r)
-        r = nn_conv_new(&d, &s->conv, e);
-    if (!r)
-        r = nn_conv_weights(s->conv, w.weights, w.bias, e);
-    nn_plan_weights_free(&w);
+        r = give_weights(p, i, s, e);
     if (r)
         return r;
     if (nn_conv_scratch(s->conv) > net->scratch_bytes)

@@ -24,18 +24,12 @@ struct thin {
     bool copy;                   /* rows are padded, converted or gathered */
     bool direct;                 /* small is plain f32: no copy of it */
     int threads;
-    float *weights, *bias;
     size_t copy_at, sum_at, copy_floats; /* in scratch */
 };
 
 static void release(struct nn_conv_pass *p)
 {
-    struct thin *t = p->state;
-    if (!t)
-        return;
-    mem_free(t->weights);
-    mem_free(t->bias);
-    mem_free(t);
+    mem_free(p->state);
     p->state = NULL;
 }
 
@@ -101,16 +95,6 @@ static enum err_code make(struct nn_conv_pass *p, struct err *e)
     p->state = t;
     plan(p, t);
     snprintf(p->kernel, sizeof p->kernel, "thin:%d", t->outs);
-    if (p->op == NN_CONV_WEIGHTS)
-        return OK;
-    size_t n = (size_t)(t->planes * t->kernel) * sizeof(float);
-    t->weights = mem_aligned(n);
-    t->bias = mem_calloc(NN_THIN_MOST, sizeof(float));
-    if (!t->weights || !t->bias) {
-        release(p);
-        return err_set(e, ERR_NOMEM, "no memory for a convolution's weights");
-    }
-    p->packed_bytes = n;
     return OK;
 }
 
@@ -127,16 +111,29 @@ static int64_t place(const struct nn_conv_geometry *g, const struct thin *t,
 static enum err_code pack(struct nn_conv_pass *p, const float *weights,
                           const float *bias, struct err *e)
 {
-    struct thin *t = p->state;
-    (void)e;
+    const struct thin *t = p->state;
     if (p->op == NN_CONV_WEIGHTS)
         return OK;
-    memset(t->weights, 0, (size_t)(t->planes * t->kernel) * sizeof(float));
+    size_t n = (size_t)(t->planes * t->kernel) * sizeof(float);
+    enum err_code r =
+        nn_packed_renew(&p->packed, n, NN_THIN_MOST * sizeof(float), e);
+    if (r)
+        return r;
+    float *to = p->packed->weights;
+    memset(to, 0, n);
     for (int64_t i = 0; i < nn_conv_count(&p->g); i++)
-        t->weights[place(&p->g, t, i)] = weights[i];
+        to[place(&p->g, t, i)] = weights[i];
+    memset(p->packed->bias, 0, NN_THIN_MOST * sizeof(float));
     if (p->bias)
-        memcpy(t->bias, bias, (size_t)t->outs * sizeof *bias);
+        memcpy(p->packed->bias, bias, (size_t)t->outs * sizeof *bias);
     return OK;
+}
+
+static bool same(const struct nn_conv_pass *p, const struct nn_conv_pass *q)
+{
+    return p->g.kernel_h == q->g.kernel_h && p->g.kernel_w == q->g.kernel_w &&
+           p->g.big.shape.c == q->g.big.shape.c &&
+           p->g.small.shape.c == q->g.small.shape.c && p->bias == q->bias;
 }
 
 /* Element of the first channel of a plane's row (y in the picture). */
@@ -209,10 +206,10 @@ static void forward_block(const struct nn_conv_pass *p, const struct nn_view *v,
         for (int o = 0; o < t->outs; o++)
             out[o] = small + ((b * t->outs + o) * h + y) * w;
         rows_for(g, t, v, b, y, y == y0, copy, rows);
-        nn_thin_forward(rows, t->planes * g->kernel_h, g->kernel_w, t->weights,
-                        t->outs, w, out);
+        nn_thin_forward(rows, t->planes * g->kernel_h, g->kernel_w,
+                        p->packed->weights, t->outs, w, out);
         for (int o = 0; o < t->outs; o++)
-            nn_conv_activate(out[o], w, t->bias[o], p->act, p->alpha);
+            nn_conv_activate(out[o], w, p->packed->bias[o], p->act, p->alpha);
     }
 }
 
@@ -314,4 +311,4 @@ static enum err_code run(struct nn_conv_pass *p, const struct nn_conv_run *r,
 }
 
 const struct nn_conv_method nn_conv_thin = {
-    .make = make, .pack = pack, .run = run, .free = release};
+    .make = make, .pack = pack, .same = same, .run = run, .free = release};
