@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         return 2;
     }
     nn_threads_set((int)o.threads);
-    enum err_code r = safetensors_read(o.weights, &w, &e);
+    enum err_code r = safetensors_open(o.weights, &w, &e);
     if (!r)
         r = fan_new(w, &o.fan, &f, &e);
     if (!r)

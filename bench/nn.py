@@ -311,16 +311,18 @@ def numbers(command):
         command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()]
 
 
-def show_memory(case):
+def show_memory(case, weights):
     """Growth of fresh processes at their peak: the plan, weights, gradients
-    and optimiser, libraries' own buffers."""
+    and optimiser, libraries' own buffers. Ours reads the weights' file as any
+    stage does, the peer makes its weights where they stay."""
     forms = ['eager'] if case.train else ['eager', 'jit']
     peer = {f: numbers(PEER + case.args() + ['--memory', f]) for f in forms}
     best = min(peer, key=lambda f: peer[f][0])
     for mode in MODES if not QUICK else MODES[:1]:
         try:
             peak, _, plan, beside = numbers(OURS + case.args() +
-                                            ['--memory', mode])
+                                            ['--weights', weights,
+                                             '--memory', mode])
         except subprocess.CalledProcessError:
             continue
         print('memory %-36s ours %7.0f MB  peer %7.0f MB  ratio %.2f  '
@@ -373,8 +375,8 @@ def main():
                 except RuntimeError as why:
                     print('error  %-36s %s' % (case.name, why))
                     continue
-                if os.environ.get('MEMORY') != 'no' and case is cases[0]:
-                    show_memory(case)
+                if os.environ.get('MEMORY') != 'no':
+                    show_memory(case, weights)
                 done.append(case)
                 sys.stdout.flush()
     show_required(done)

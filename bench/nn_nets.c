@@ -1,7 +1,7 @@
 /* Our side of bench/nn.py: times networks of the system as it is told.
  *
  *     nn_nets NET [--side N] [--batch N] [--train] [--threads N] [--dump FILE]
- *             [--memory MODE]
+ *             [--weights FILE] [--memory MODE]
  *     nn_nets floor [--threads N]
  *
  * Then, line by line on stdin (an answer is one line; MODE is exact, fast or
@@ -15,9 +15,10 @@
  *     table MODE      the plan's table of steps, then a line "end"
  *
  * --dump writes parameters, bench.in and bench.target as safetensors and ends:
- * a smaller batch is the first pictures of these. --memory prints how much the
- * process grew by planning and running a mode, peak and lasting, and what the
- * plan says, in MB. floor prints GFLOP/s of one convolution by mode. */
+ * a smaller batch is the first pictures of these. --weights takes parameters
+ * from such a file. --memory prints how much the process grew by reading them,
+ * planning and running a mode, peak and lasting, and what the plan says, in
+ * MB. floor prints GFLOP/s of one convolution by mode. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,7 +127,7 @@ struct bench {
     const struct net *net;
     int64_t side, batch, threads;
     bool train;
-    const char *dump, *memory;
+    const char *dump, *memory, *weights;
     struct plan plan[MODES];
     float *in, *target;
     float *out[MAX_OUTPUTS];
@@ -169,7 +170,15 @@ static enum err_code build(struct bench *b, struct nn_graph **g,
     if (!*g || !*ps)
         return ERR_NOMEM;
     struct nn_scope s = nn_scope(*g, *ps);
+    struct safetensors *w = NULL;
     int out[MAX_OUTPUTS] = {0};
+    if (b->weights) {
+        enum err_code r = safetensors_open(b->weights, &w, e);
+        if (r)
+            return r;
+        nn_params_lend(*ps, w, NULL);
+        safetensors_free(&w);
+    }
     int x = nn_input(*g, b->net->planes, b->side, b->side);
     b->outputs = b->net->build(&s, x, out);
     enum err_code r = nn_graph_status(*g, e);
@@ -186,7 +195,9 @@ static enum err_code build(struct bench *b, struct nn_graph **g,
         int target = nn_input(*g, o.c, o.h, o.w);
         nn_output(*g, nn_mse_loss(*g, out[0], target));
     }
-    seed_params(*ps);
+    nn_params_lend(*ps, NULL, NULL);
+    if (!b->weights)
+        seed_params(*ps);
     return nn_graph_status(*g, e);
 }
 
@@ -388,25 +399,11 @@ static double status_mb(const char *key)
     return mb;
 }
 
-static enum err_code memory(struct bench *b, enum mode m, struct err *e)
+/* GFLOP/s of a convolution of c to c channels, 3x3 on a square. Best of
+ * several runs. */
+static enum err_code rate_of(enum mode m, int64_t c, int64_t side,
+                             double *gflops, struct err *e)
 {
-    double before = status_mb("VmRSS:"), plan, beside;
-    enum err_code r = ready(b, m, e);
-    for (int i = 0; i < 2 && !r; i++)
-        r = step(b, &b->plan[m], e);
-    if (r)
-        return r;
-    bytes(b, &b->plan[m], &plan, &beside);
-    printf("%.1f %.1f %.1f %.1f\n", status_mb("VmHWM:") - before,
-           status_mb("VmRSS:") - before, plan, beside);
-    return OK;
-}
-
-/* GFLOP/s of 512 -> 512 channels 3x3 on 28 x 28: the largest layer of
- * GlobalGenerator, what this CPU can give. Best of several runs. */
-static enum err_code floor_of(enum mode m, double *gflops, struct err *e)
-{
-    const int64_t c = 512, side = 28;
     bool bf16 = m == BF16;
     struct nn_view v = {.dtype = bf16 ? DT_BF16 : DT_F32,
                         .layout = m == EXACT ? NN_LAST : NN_BLOCK16,
@@ -445,13 +442,32 @@ static enum err_code floor_of(enum mode m, double *gflops, struct err *e)
     return r;
 }
 
+/* From libraries that have run before, like the peer's. */
+static enum err_code memory(struct bench *b, enum mode m, struct err *e)
+{
+    double rate, plan, beside;
+    enum err_code r = rate_of(m, 16, 8, &rate, e);
+    double before = status_mb("VmRSS:");
+    if (!r)
+        r = ready(b, m, e);
+    for (int i = 0; i < 2 && !r; i++)
+        r = step(b, &b->plan[m], e);
+    if (r)
+        return r;
+    bytes(b, &b->plan[m], &plan, &beside);
+    printf("%.1f %.1f %.1f %.1f\n", status_mb("VmHWM:") - before,
+           status_mb("VmRSS:") - before, plan, beside);
+    return OK;
+}
+
+/* The largest layer of GlobalGenerator: what this CPU can give. */
 static enum err_code floors(struct err *e)
 {
     for (int m = 0; m < MODES; m++) {
         double g = 0;
         if (m == BF16 && !nn_has_bf16())
             break;
-        enum err_code r = floor_of((enum mode)m, &g, e);
+        enum err_code r = rate_of((enum mode)m, 512, 28, &g, e);
         if (r)
             return r;
         printf("%s%s %.0f", m ? " " : "", mode_name[m], g);
@@ -514,9 +530,10 @@ static bool read_options(int argc, char **argv, struct bench *b)
                       : strcmp(argv[i], "--batch") == 0   ? &b->batch
                       : strcmp(argv[i], "--threads") == 0 ? &b->threads
                                                           : NULL;
-        const char **word = strcmp(argv[i], "--dump") == 0     ? &b->dump
-                            : strcmp(argv[i], "--memory") == 0 ? &b->memory
-                                                               : NULL;
+        const char **word = strcmp(argv[i], "--dump") == 0      ? &b->dump
+                            : strcmp(argv[i], "--memory") == 0  ? &b->memory
+                            : strcmp(argv[i], "--weights") == 0 ? &b->weights
+                                                                : NULL;
         if (strcmp(argv[i], "--train") == 0)
             b->train = true;
         else if (i + 1 >= argc)
@@ -541,7 +558,8 @@ int main(int argc, char **argv)
         (b.memory && !read_mode(b.memory, &m))) {
         fprintf(stderr,
                 "usage: nn_nets NET|floor [--side N] [--batch N] [--train]"
-                " [--threads N] [--dump FILE] [--memory MODE]\n");
+                " [--threads N] [--dump FILE] [--weights FILE]"
+                " [--memory MODE]\n");
         return 2;
     }
     nn_threads_set((int)b.threads);

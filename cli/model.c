@@ -132,7 +132,7 @@ static enum err_code look(struct model_info *i, const struct request *q,
                           "--key and --all choose from PyTorch files; '%s' "
                           "is safetensors",
                           q->path)
-                : safetensors_read(q->path, &i->w, e);
+                : safetensors_open(q->path, &i->w, e);
     } else {
         r = read_torch(i, &q->o, e);
     }

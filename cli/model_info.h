@@ -67,7 +67,7 @@ const char *model_type_of(const struct safetensors_entry *t, char out[16]);
 /* Build and plan n->model at h and w of n->input (and c, if it is not 0); with
  * layers also run it and tell its steps. ERR_ARG: a shape that it does not
  * take. The same is in n->why. */
-enum err_code model_plan(struct model_network *n, const struct safetensors *w,
+enum err_code model_plan(struct model_network *n, struct safetensors *w,
                          enum model_layers layers, struct err *e) MUST_USE;
 enum err_code model_person(const struct model_info *i, bool table,
                            struct buf *b, struct err *e) MUST_USE;

@@ -134,15 +134,15 @@ static enum err_code plan(struct model_network *n, const struct nn_graph *g,
 }
 
 static enum err_code build(struct model_network *n, struct nn_graph *g,
-                           struct nn_params *ps, const struct safetensors *w,
+                           struct nn_params *ps, struct safetensors *w,
                            struct err *e)
 {
     const struct nn_scope s = nn_scope(g, ps);
     struct nn_shape in = n->input;
     in.c = n->model->input.c;
-    nn_params_source(ps, w, n->prefix);
+    nn_params_lend(ps, w, n->prefix);
     enum err_code r = n->model->build(&s, in, w, n->prefix, e);
-    nn_params_source(ps, NULL, NULL);
+    nn_params_lend(ps, NULL, NULL);
     if (r)
         return r;
     if (nn_graph_inputs(g) != 1)
@@ -160,7 +160,7 @@ static enum err_code build(struct model_network *n, struct nn_graph *g,
     return OK;
 }
 
-enum err_code model_plan(struct model_network *n, const struct safetensors *w,
+enum err_code model_plan(struct model_network *n, struct safetensors *w,
                          enum model_layers layers, struct err *e)
 {
     n->why = (struct err){0};

@@ -68,7 +68,7 @@ enum err_code model_load(const char *name, const struct fan_options *o,
     *out = NULL;
     enum err_code r = weights_find(name, &path, e);
     if (!r)
-        r = safetensors_read(path, &w, e);
+        r = safetensors_open(path, &w, e);
     if (!r)
         r = read_use(w, use, e);
     if (!r)
