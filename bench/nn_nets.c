@@ -4,8 +4,8 @@
  *             [--weights FILE] [--memory MODE]
  *     nn_nets floor [--threads N]
  *
- * Then, line by line on stdin (an answer is one line; MODE is exact, fast or
- * bf16; a failure is "error TEXT"):
+ * Then, line by line on stdin (an answer is one line; MODE is exact, fast,
+ * lean or bf16; a failure is "error TEXT"):
  *
  *     run MODE N      N passes (training: steps), milliseconds each
  *     out MODE FILE   results of the last pass (training: losses of the first
@@ -43,8 +43,14 @@
 #define MAX_LOSSES 8
 #define MB (1.0 / (1 << 20))
 
-enum mode { EXACT, FAST, BF16, MODES };
-static const char *const mode_name[MODES] = {"exact", "fast", "bf16"};
+/* LEAN: fast, keeping no Winograd weights. */
+enum mode { EXACT, FAST, LEAN, BF16, MODES };
+static const char *const mode_name[MODES] = {"exact", "fast", "lean", "bf16"};
+
+static bool is_fast(enum mode m)
+{
+    return m == FAST || m == LEAN;
+}
 
 /* A network: nodes of its results go to out; their number is returned. */
 struct net {
@@ -204,7 +210,7 @@ static enum err_code build(struct bench *b, struct nn_graph **g,
 static enum err_code make_train(struct bench *b, const struct nn_graph *g,
                                 struct plan *p, enum mode m, struct err *e)
 {
-    struct nn_train_options t = {.mode = m == FAST ? NN_FAST : NN_EXACT,
+    struct nn_train_options t = {.mode = is_fast(m) ? NN_FAST : NN_EXACT,
                                  .bf16 = m == BF16,
                                  .batch = b->batch};
     struct nn_optim_options o = {
@@ -217,7 +223,8 @@ static enum err_code make(struct bench *b, enum mode m, struct err *e)
 {
     struct plan *p = &b->plan[m];
     struct nn_graph *g = NULL;
-    struct nn_options o = {.mode = m == FAST ? NN_FAST : NN_EXACT,
+    struct nn_options o = {.mode = is_fast(m) ? NN_FAST : NN_EXACT,
+                           .fast_bytes = m == LEAN,
                            .bf16 = m == BF16,
                            .batch = b->batch};
     enum err_code r = build(b, &g, &p->ps, e);
@@ -412,7 +419,8 @@ static enum err_code rate_of(enum mode m, int64_t c, int64_t side,
     struct nn_conv_desc d = {.in = v, .out = v, .kernel_h = 3, .kernel_w = 3};
     d.stride_h = d.stride_w = d.dilation_h = d.dilation_w = d.groups = 1;
     d.pad_h = d.pad_w = 1;
-    d.winograd = m == FAST;
+    d.winograd = is_fast(m);
+    d.lean = m == LEAN;
     struct nn_conv *conv = NULL;
     void *src = mem_aligned(nn_view_bytes(&v));
     void *dst = mem_aligned(nn_view_bytes(&v));

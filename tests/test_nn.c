@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -522,6 +523,64 @@ static void test_mixed_layouts(void **state)
     check(t);
 }
 
+/* MB of weights as the plan's table says, to 0.1, and how many Winograd kernels
+ * there are. */
+static double weights_of(struct net *t, const struct nn_options *o, int *wino)
+{
+    struct nn_net *net = NULL;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    assert_int_equal(nn_plan(t->g, o, &net, NULL), OK);
+    assert_int_equal(nn_net_describe(net, &b, NULL), OK);
+    *wino = 0;
+    for (const char *p = buf_str(&b); (p = strstr(p, "wino")); p++)
+        ++*wino;
+    const char *said = strstr(buf_str(&b), ", weights ");
+    assert_non_null(said);
+    double mb = strtod(said + 10, NULL);
+    buf_free(&b);
+    nn_net_free(&net);
+    return mb;
+}
+
+/* Winograd's weights: none are kept, as many as may be, all. The results are
+ * right in each case. */
+static void test_fast_bytes(void **state)
+{
+    (void)state;
+    enum { side = 64, large = 96 * 96 * 27 * 4, small = 96 * 256 * 27 * 4 };
+    static const size_t budget[] = {1,     large - 1,     large,
+                                    small, small + large, 0};
+    /* The smaller picture's come first, as they lose most. */
+    static const size_t kept[] = {0, 0, large, small, small + large, small};
+    struct net t = net_new(16, side, side);
+    int x = nn_relu(t.g, norm(&t, conv1(&t, 0, 96)));
+    x = half(&t, nn_relu(t.g, norm(&t, conv3(&t, x, 96))), true);
+    nn_output(t.g, conv3(&t, x, 256));
+    double least = 0;
+    size_t n = floats(nn_graph_shape(t.g, 0));
+    float *in = mem_array(n, sizeof *in);
+    assert_non_null(in);
+    for (size_t i = 0; i < n; i++)
+        in[i] = (float)rng_range(&rng, -1, 1);
+    struct nn_plain *want = nn_plain_run(t.g, in);
+    for (size_t i = 0; i < sizeof budget / sizeof *budget; i++) {
+        struct nn_options o = {
+            .mode = NN_FAST, .batch = 1, .fast_bytes = budget[i]};
+        int wino = 0;
+        double mb = weights_of(&t, &o, &wino);
+        least = i ? least : mb;
+        compare(&t, &o, in, &want);
+        if (!nn_has_dnnl() || !nn_conv_has_block16())
+            continue;
+        assert_int_equal(wino, 2);
+        assert_true(fabs(mb - least - (double)kept[i] * 1e-6) < 0.11);
+    }
+    nn_plain_free(want);
+    mem_free(in);
+    net_free(&t);
+}
+
 /* Nodes that nobody needs, inputs and nodes that are several outputs. */
 static void test_ends(void **state)
 {
@@ -730,6 +789,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_unet),
         cmocka_unit_test(test_few_channels),
         cmocka_unit_test(test_mixed_layouts),
+        cmocka_unit_test(test_fast_bytes),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_plans_by_themselves),
         cmocka_unit_test(test_refuses),

@@ -27,6 +27,7 @@ static enum err_code plan_side(struct fan *f, int side, struct err *e)
     struct nn_options o = {.path = f->options.path,
                            .mode = f->options.mode,
                            .bf16 = f->options.bf16,
+                           .fast_bytes = f->options.fast_bytes,
                            .like = f->net[FAN_SIDE / FAN_SIDE_STEP - 1]};
     enum err_code r = nn_plan(g, &o, &f->net[side / FAN_SIDE_STEP - 1], e);
     nn_graph_free(&g);

@@ -34,6 +34,7 @@ struct fan_options {
     enum nn_path path;
     bool bf16; /* activations and weights in bf16: faster, and heatmaps with
                   an error of about 1 % of their largest value */
+    size_t fast_bytes; /* as in nn_options */
 };
 
 /* Weights are read from the file when a plan packs them, so the file is kept

@@ -118,6 +118,7 @@ static struct nn_conv_pass describe(const struct nn_conv_desc *d, int which)
         .transposed = d->transposed,
         .backward = which != FORWARD,
         .winograd = d->winograd,
+        .lean = d->lean,
         .training = d->training,
         .alpha = d->alpha,
     };

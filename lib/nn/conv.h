@@ -35,6 +35,8 @@ struct nn_conv_desc {
     bool sum;
     bool winograd; /* wanted; direct is taken where there is no such kernel or
                       it does not pay */
+    bool lean;     /* Winograd's weights, four times the usual ones, are made by
+                      each run in its scratch, not kept */
     enum nn_path path;
     bool training; /* weights change often: they are not kept in the kernels'
                       orders, each run packs them into its scratch */

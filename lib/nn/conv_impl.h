@@ -40,7 +40,7 @@ struct nn_conv_pass {
     bool bias, sum;  /* of a forward pass; bias: of WEIGHTS too */
     enum nn_act act; /* of a forward pass */
     float alpha;
-    bool winograd, training;
+    bool winograd, lean, training;
     bool backward; /* not a forward pass */
 
     const struct nn_conv_method *method; /* NULL: not prepared */

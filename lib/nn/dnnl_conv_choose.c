@@ -159,9 +159,11 @@ static enum err_code make_down(const struct nn_conv_pass *p,
     if (!attr)
         return ERR_NOMEM;
     dnnl_convolution_desc_t d;
-    /* In inference Winograd's weights are transformed once, when packed. */
+    /* In inference Winograd's weights are transformed once, when packed, unless
+     * each run is to do it. */
+    bool each = p->lean && s->alg == dnnl_convolution_winograd;
     dnnl_prop_kind_t kind =
-        p->training ? dnnl_forward_training : dnnl_forward_inference;
+        p->training || each ? dnnl_forward_training : dnnl_forward_inference;
     enum err_code r = nn_dnnl_status(post_ops(p, attr), "post-ops", e);
     if (!r)
         r = nn_dnnl_status(forward_desc(p, s, kind, s->alg, p->bias, &d),

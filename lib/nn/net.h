@@ -13,7 +13,13 @@ struct nn_options {
     bool bf16;     /* activations and weights in bf16 between input and output;
                       ERR_UNSUPPORTED where the CPU has none */
     int64_t batch; /* pictures per run; 0: 1 */
-    bool unfused;  /* every node by itself: the slow form, for tests */
+    size_t fast_bytes; /* NN_FAST: Winograd's weights are four times as large as
+                          direct ones. So much may they take beyond these, all
+                          together, to be kept; the other convolutions make
+                          them in each run, the largest pictures first, which
+                          lose least. 0: what saves a tenth of a convolution's
+                          time is kept; 1: nothing is */
+    bool unfused;      /* every node by itself: the slow form, for tests */
     const struct nn_net *like; /* a plan of the same parameters, unchanged since
                                   and not freed, for pictures of another size or
                                   number: convolutions whose kernels take the

@@ -85,7 +85,7 @@ static enum err_code plan_into(struct nn_planner *p, struct err *e)
     p->net->layout = choose_layout(p);
     nn_plan_fuse(p);
     nn_plan_layouts(p);
-    enum err_code r = OK;
+    enum err_code r = nn_plan_lean(p, e);
     for (int i = 0; i < p->g->n && !r; i++) {
         r = node_steps(p, i, e);
         if (!r)

@@ -125,6 +125,7 @@ struct nn_pnode {
                                     value and is done with it */
     float alpha;
     enum nn_layout layout; /* conv: of input and output */
+    bool lean;             /* conv: Winograd's weights are not kept */
     enum nn_fate fate;
     int rep;     /* the node whose buffer holds this node's value */
     int norm;    /* conv: the norm folded into it, or -1 */
@@ -199,6 +200,8 @@ enum err_code nn_plan_weights(const struct nn_planner *p, int i, int64_t g,
 void nn_plan_weights_free(struct nn_plan_weights *w);
 /* plan_layout.c: the layout of each convolution's kernel. */
 void nn_plan_layouts(struct nn_planner *p);
+/* plan_fast.c: which Winograd kernels keep their weights. */
+enum err_code nn_plan_lean(struct nn_planner *p, struct err *e) MUST_USE;
 /* plan_conv.c */
 /* Is a Winograd kernel wanted for convolution i, and worth it? */
 bool nn_plan_winograd(const struct nn_planner *p, int i);

@@ -128,6 +128,7 @@ static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
     d.alpha = q->alpha;
     d.sum = q->sum >= 0;
     d.winograd = nn_plan_winograd(p, i);
+    d.lean = q->lean;
     d.path = net->path;
     s->origin = origin_of(p, i, g);
     enum err_code r = nn_conv_new(&d, &s->conv, e);

@@ -28,7 +28,10 @@ static enum err_code landmarker_open(void *ctx, struct stage *s, struct err *e)
     struct finder *f = &c->finder;
     struct model_use use;
     static const struct fan_options kernels[] = {
-        {.mode = NN_FAST}, {.mode = NN_EXACT}, {.bf16 = true}};
+        {.mode = NN_FAST},
+        {.mode = NN_EXACT},
+        {.bf16 = true},
+        {.mode = NN_FAST, .fast_bytes = 1}};
     nn_threads_set(stage_threads(s));
     enum err_code r =
         model_load(c->model, &kernels[c->kernels], &f->fan, &use, e);
@@ -204,9 +207,11 @@ static const struct stage_param params[] = {
      "Cut points to whole pixels, as face-alignment does."},
     {"depth", PARAM_BOOL, AT(depth), "true", 0, 0, NULL, NULL,
      "Fit z from the 68-point head; false leaves z at 0."},
-    {"kernels", PARAM_ENUM, AT(kernels), "fast", 0, 0, "fast|exact|bf16", NULL,
+    {"kernels", PARAM_ENUM, AT(kernels), "fast", 0, 0, "fast|exact|bf16|lean",
+     NULL,
      "fast uses Winograd convolutions where the CPU has them; exact never; "
-     "bf16 is faster still on CPUs that have it, and off by some 0.1 px."},
+     "lean is fast with less memory and a little slower; bf16 is faster still "
+     "on CPUs that have it, and off by some 0.1 px."},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 static const struct stage_desc desc = {
