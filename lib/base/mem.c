@@ -179,6 +179,32 @@ void mem_free(void *p)
 #define MAPS true
 #endif
 
+/* Large ones begin at a large page: more is mapped, and what is over goes
+ * back. */
+static void *map_pages(size_t size)
+{
+    const size_t page = 4096;
+    size_t extra = size >= LARGE_PAGE ? LARGE_PAGE - page : 0, all;
+    if (!size_add(size, page - 1, &size) || !size_add(size, extra, &all))
+        return NULL;
+    size &= ~(page - 1);
+    all = size + extra;
+    uint8_t *p = mmap(NULL, all, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t before = (size_t)(-(uintptr_t)p & (LARGE_PAGE - 1));
+    if (!extra)
+        return p;
+    if (before)
+        (void)munmap(p, before);
+    if (before < extra)
+        (void)munmap(p + before + size, extra - before);
+    p += before;
+    (void)madvise(p, size & ~(LARGE_PAGE - 1), MADV_HUGEPAGE);
+    return p;
+}
+
 void *mem_map(size_t size)
 {
     if (size < MEM_MAP_LEAST || !MAPS) {
@@ -189,9 +215,8 @@ void *mem_map(size_t size)
     }
     if (must_fail())
         return NULL;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    void *p = map_pages(size);
+    if (!p)
         return NULL;
     atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
     add_bytes(size);
