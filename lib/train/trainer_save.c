@@ -84,7 +84,7 @@ static enum err_code begin_with(struct trainer *t, struct err *e)
     struct safetensors *w = NULL;
     size_t skipped = 0;
     struct nn_params *ps = t->task.part[0].ps;
-    enum err_code r = safetensors_read(t->init, &w, e);
+    enum err_code r = safetensors_open(t->init, &w, e);
     /* A checkpoint, or a file of weights alone. */
     char *prefix = r ? NULL : mem_printf("%s.", t->task.part[0].name);
     if (!r && !prefix)
