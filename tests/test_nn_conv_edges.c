@@ -378,6 +378,7 @@ static void each_way(struct rng *r, const struct job *j, int k,
         return;
     d.path = k == 2 ? NN_PATH_BLAS : NN_PATH_DNNL;
     d.winograd = k == 0 && rng_below(r, 2);
+    d.lean = d.winograd && rng_below(r, 2);
     d.in = view(d.transposed ? j->small : j->big, j->batch, in, t);
     d.out = view(d.transposed ? j->big : j->small, j->batch, out, t);
     train(j, d);
