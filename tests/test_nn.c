@@ -543,6 +543,22 @@ static double weights_of(struct net *t, const struct nn_options *o, int *wino)
     return mb;
 }
 
+/* A plan like another keeps what that one keeps, whatever it would choose by
+ * itself, so that it has no weights of its own. */
+static void follow(struct net *t)
+{
+    for (size_t keep = 0; keep < 2; keep++) {
+        struct nn_options o = {.mode = NN_FAST,
+                               .fast_bytes = keep ? (size_t)1 << 30 : 1};
+        struct nn_net *first = NULL;
+        int wino = 0;
+        assert_int_equal(nn_plan(t->g, &o, &first, NULL), OK);
+        struct nn_options p = {.mode = NN_FAST, .batch = 3, .like = first};
+        assert_true(weights_of(t, &p, &wino) < 0.11);
+        nn_net_free(&first);
+    }
+}
+
 /* Winograd's weights: none are kept, as many as may be, all. The results are
  * right in each case. */
 static void test_fast_bytes(void **state)
@@ -578,6 +594,7 @@ static void test_fast_bytes(void **state)
     }
     nn_plain_free(want);
     mem_free(in);
+    follow(&t);
     net_free(&t);
 }
 

@@ -18,7 +18,8 @@ struct nn_options {
                           together, to be kept; the other convolutions make
                           them in each run, the largest pictures first, which
                           lose least. 0: what saves a tenth of a convolution's
-                          time is kept; 1: nothing is */
+                          time is kept; 1: nothing is. With `like` its choice
+                          holds */
     bool unfused;      /* every node by itself: the slow form, for tests */
     const struct nn_net *like; /* a plan of the same parameters, unchanged since
                                   and not freed, for pictures of another size or

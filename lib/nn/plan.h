@@ -65,6 +65,7 @@ struct nn_step {
     int port;         /* pack: which input; unpack: which output */
     struct nn_conv *conv;
     struct nn_step_origin origin; /* conv */
+    bool keeps; /* conv: Winograd's weights, where it has such a kernel */
     struct nn_step_op *op;
     char joined[16]; /* conv: "+norm+sum+act" as far as they are */
     double gflop;
@@ -191,7 +192,7 @@ enum err_code nn_plan_columns(struct nn_planner *p, int i, int from,
 struct nn_plan_weights {
     const float *weights, *bias;
     float *own_weights, *own_bias;
-    size_t own_bytes; /* of own_weights */
+    size_t own_bytes;           /* of own_weights */
     const struct nn_node *held; /* whose parameters these are; NULL: copies */
 };
 enum err_code nn_plan_weights(const struct nn_planner *p, int i, int64_t g,
@@ -208,6 +209,9 @@ bool nn_plan_winograd(const struct nn_planner *p, int i);
 /* How many neighbouring pixels it makes at once. */
 int64_t nn_plan_spread(const struct nn_planner *p, int i);
 enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e) MUST_USE;
+/* The step with the weights of convolution i in the plan that this one is like;
+ * NULL if there is none. */
+const struct nn_step *nn_plan_alike(const struct nn_planner *p, int i);
 /* plan_pass.c: a node by a pass, with the norms that read it; the norms from
  * node `from` on that read a value already in a buffer. */
 enum err_code nn_plan_pass(struct nn_planner *p, int i, struct err *e) MUST_USE;

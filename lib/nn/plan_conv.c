@@ -77,6 +77,17 @@ static bool same_origin(const struct nn_step_origin *a,
     return same;
 }
 
+const struct nn_step *nn_plan_alike(const struct nn_planner *p, int i)
+{
+    const struct nn_net *like = p->o->like;
+    struct nn_step_origin o = origin_of(p, i, nn_plan_spread(p, i));
+    for (int k = 0; like && k < like->n_step; k++) {
+        if (like->step[k].conv && same_origin(&like->step[k].origin, &o))
+            return &like->step[k];
+    }
+    return NULL;
+}
+
 /* Share the weights of a convolution of the same parameters, in this plan or
  * the one that it is like, whose kernel takes the same form of them. */
 static bool share(const struct nn_planner *p, const struct nn_step *s)
@@ -131,6 +142,7 @@ static enum err_code kernel(struct nn_planner *p, int i, struct nn_step *s,
     d.lean = q->lean;
     d.path = net->path;
     s->origin = origin_of(p, i, g);
+    s->keeps = d.winograd && !d.lean;
     enum err_code r = nn_conv_new(&d, &s->conv, e);
     if (!r)
         r = give_weights(p, i, s, e);

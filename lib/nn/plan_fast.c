@@ -45,8 +45,14 @@ enum err_code nn_plan_lean(struct nn_planner *p, struct err *e)
         return nn_plan_no_memory(e);
     for (int i = 0; i < p->g->n; i++) {
         const struct nn_pnode *q = &p->n[i];
-        if (q->kind == NN_KIND_CONV && q->fate == NN_FATE_OWN &&
-            q->layout == NN_BLOCK16 && nn_plan_winograd(p, i))
+        if (q->kind != NN_KIND_CONV || q->fate != NN_FATE_OWN ||
+            q->layout != NN_BLOCK16 || !nn_plan_winograd(p, i))
+            continue;
+        /* What is there already costs nothing. */
+        const struct nn_step *alike = nn_plan_alike(p, i);
+        if (alike)
+            p->n[i].lean = !alike->keeps;
+        else
             c[n++] = candidate(p, i);
     }
     qsort(c, (size_t)n, sizeof *c, by_pixels);
