@@ -10,7 +10,8 @@ both of these and of all forms. docs/bench-nn.md says more.
 
 Environment: BUILD (folder of nn_nets), THREADS (2), BENCH=quick (one picture,
 few cases), CASES (patterns of cases' names, as "fan-4-* train-*"), ROUNDS (5),
-MODES ("exact fast bf16"; there is also lean: fast, Winograd's weights not
+MODES ("exact fast bf16 mixed": bf16 with Winograd
+in f32 where that is faster; there is also lean: fast, Winograd's weights not
 kept), MEMORY=no, TABLES=yes (every step of every plan). Weights and
 inputs, up to 400 MB, lie in TMPDIR for a while."""
 import fnmatch
@@ -31,7 +32,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = [os.path.join(BUILD, 'bench/nn_nets')]
 PEER = [sys.executable, os.path.join(HERE, 'nn_torch.py')]
 # Ours; no form of the peer may be called so.
-MODES = tuple(os.environ.get('MODES', 'exact fast bf16').split())
+MODES = tuple(os.environ.get('MODES', 'exact fast bf16 mixed').split())
+HALF = ('bf16', 'mixed')
 FORMS = {
     False: ('eager', 'channels_last', 'jit', 'jit_last', 'bf16_last',
             'bf16_jit', 'bf16_jit_last'),
@@ -67,7 +69,8 @@ REQUIRED = (
 )
 # Largest relative differences that rounding explains; training: of the losses
 # of the first steps, which part from each other as rounding grows.
-CLOSE = {'exact': 1e-4, 'fast': 1e-3, 'lean': 1e-3, 'bf16': 0.1}
+CLOSE = {'exact': 1e-4, 'fast': 1e-3, 'lean': 1e-3, 'bf16': 0.1,
+         'mixed': 0.1}
 
 
 class Case:
@@ -242,7 +245,7 @@ def show_where(case, mode, kinds, floor):
     gflop = sum(k[2] for k in kinds.values()) * times
     ms = case.ms[mode]
     rate = gflop / ms * 1e3
-    best = floor['bf16' if mode == 'bf16' else 'exact']
+    best = floor['bf16' if mode in HALF else 'exact']
     text = ['%s %.1f ms' % (name, k[0] + k[1]) + (
         ' (%.0f GFLOP/s)' % (k[2] * times / (k[0] + k[1]) * 1e3)
         if k[2] > 0.05 else '') for name, k in sorted(
@@ -261,24 +264,24 @@ def show_times(case):
     for mode in MODES:
         if mode not in case.ms:
             continue
-        for bf16 in ((False, True) if mode == 'bf16' else (False,)):
+        for bf16 in ((False, True) if mode in HALF else (False,)):
             form, ms = case.best(bf16)
             print('time   %-36s ours %8.1f ms  peer %8.1f ms  ratio %.2f  (%s)'
                   % ('%s %s' % (case.name, mode), case.ms[mode], ms,
                      case.ms[mode] / ms, form + ', best of all' if bf16
-                     else form + ', best in f32' if mode == 'bf16' else form))
+                     else form + ', best in f32' if mode in HALF else form))
 
 
 def show_required(cases):
     for name, f32, bf16 in REQUIRED:
         for case in [c for c in cases if c.name == name]:
             for mode in [m for m in MODES if m in case.ms]:
-                for every in ((False, True) if mode == 'bf16' else (False,)):
-                    limit = bf16 if mode == 'bf16' else f32
+                for every in ((False, True) if mode in HALF else (False,)):
+                    limit = bf16 if mode in HALF else f32
                     ratio = case.ms[mode] / case.best(every)[1]
                     print('required %-36s ratio %.2f, at most %.2f%s: %s' % (
                         '%s %s' % (name, mode), ratio, limit,
-                        '' if mode != 'bf16' else ', of all forms' if every
+                        '' if mode not in HALF else ', of all forms' if every
                         else ', of f32 forms',
                         'met' if ratio <= limit else 'missed'))
 

@@ -5,7 +5,7 @@
  *     nn_nets floor [--threads N]
  *
  * Then, line by line on stdin (an answer is one line; MODE is exact, fast,
- * lean or bf16; a failure is "error TEXT"):
+ * lean, bf16 or mixed; a failure is "error TEXT"):
  *
  *     run MODE N      N passes (training: steps), milliseconds each
  *     out MODE FILE   results of the last pass (training: losses of the first
@@ -43,13 +43,20 @@
 #define MAX_LOSSES 8
 #define MB (1.0 / (1 << 20))
 
-/* LEAN: fast, keeping no Winograd weights. */
-enum mode { EXACT, FAST, LEAN, BF16, MODES };
-static const char *const mode_name[MODES] = {"exact", "fast", "lean", "bf16"};
+/* LEAN: fast, keeping no Winograd weights. MIXED: bf16, and Winograd in f32
+ * where that is faster still. */
+enum mode { EXACT, FAST, LEAN, BF16, MIXED, MODES };
+static const char *const mode_name[MODES] = {"exact", "fast", "lean", "bf16",
+                                             "mixed"};
 
 static bool is_fast(enum mode m)
 {
-    return m == FAST || m == LEAN;
+    return m == FAST || m == LEAN || m == MIXED;
+}
+
+static bool is_bf16(enum mode m)
+{
+    return m == BF16 || m == MIXED;
 }
 
 /* A network: nodes of its results go to out; their number is returned. */
@@ -210,8 +217,10 @@ static enum err_code build(struct bench *b, struct nn_graph **g,
 static enum err_code make_train(struct bench *b, const struct nn_graph *g,
                                 struct plan *p, enum mode m, struct err *e)
 {
+    if (m == MIXED)
+        return err_set(e, ERR_UNSUPPORTED, "training knows no mixed mode");
     struct nn_train_options t = {.mode = is_fast(m) ? NN_FAST : NN_EXACT,
-                                 .bf16 = m == BF16,
+                                 .bf16 = is_bf16(m),
                                  .batch = b->batch};
     struct nn_optim_options o = {
         .kind = NN_ADAM, .lr = 1e-3, .beta1 = 0.5, .beta2 = 0.999};
@@ -225,7 +234,7 @@ static enum err_code make(struct bench *b, enum mode m, struct err *e)
     struct nn_graph *g = NULL;
     struct nn_options o = {.mode = is_fast(m) ? NN_FAST : NN_EXACT,
                            .fast_bytes = m == LEAN,
-                           .bf16 = m == BF16,
+                           .bf16 = is_bf16(m),
                            .batch = b->batch};
     enum err_code r = build(b, &g, &p->ps, e);
     if (!r)
@@ -471,7 +480,7 @@ static enum err_code memory(struct bench *b, enum mode m, struct err *e)
 /* The largest layer of GlobalGenerator: what this CPU can give. */
 static enum err_code floors(struct err *e)
 {
-    for (int m = 0; m < MODES; m++) {
+    for (int m = 0; m < MIXED; m++) {
         double g = 0;
         if (m == BF16 && !nn_has_bf16())
             break;

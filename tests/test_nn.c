@@ -724,6 +724,44 @@ static void test_refuses(void **state)
     nn_net_free(NULL);
 }
 
+/* Wide convolutions of a bf16 plan that is to be fast are Winograd's, in f32,
+ * with what lies between them; the others stay in bf16. */
+static void test_mixed(void **state)
+{
+    (void)state;
+    struct net t = net_new(32, 17, 17);
+    int x = nn_relu(t.g, norm(&t, conv3(&t, 0, 256)));
+    int y = nn_pad(t.g, x, NN_PAD_REFLECT, 1, 1, 1, 1);
+    y = nn_relu(t.g,
+                norm(&t, conv_of(&t, y, 256, (struct geo){.biased = true})));
+    y = nn_pad(t.g, y, NN_PAD_REFLECT, 1, 1, 1, 1);
+    x = nn_add(t.g, norm(&t, conv_of(&t, y, 256, (struct geo){0})), x);
+    nn_output(t.g, x);
+    nn_output(t.g, nn_tanh(t.g, conv3(&t, x, 32)));
+    if (nn_has_bf16() && nn_has_dnnl() && nn_conv_has_block16()) {
+        struct nn_options o = {.mode = NN_FAST, .bf16 = true, .batch = 2};
+        for (int k = 0; k < 2; k++) { /* one picture is too small to pay */
+            struct err e = {0};
+            struct nn_net *net = NULL;
+            struct buf b;
+            buf_init(&b, 1 << 20);
+            o.batch = k ? 1 : 2;
+            assert_int_equal(nn_plan(t.g, &o, &net, &e), OK);
+            assert_int_equal(nn_net_describe(net, &b, &e), OK);
+            int wino = 0, half = 0;
+            for (const char *p = buf_str(&b); (p = strstr(p, "wino")); p++)
+                wino++;
+            for (const char *p = buf_str(&b); (p = strstr(p, "_bf16")); p++)
+                half++;
+            assert_int_equal(wino, k ? 0 : 2);
+            assert_true(half >= 2);
+            buf_free(&b);
+            nn_net_free(&net);
+        }
+    }
+    check(t);
+}
+
 static enum err_code build_and_run(bool unfused, bool bf16, const float *in,
                                    float *const *out)
 {
@@ -798,6 +836,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_folding),
         cmocka_unit_test(test_folding_transposed),
         cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_blocks_and_hourglass),
         cmocka_unit_test(test_residuals),
         cmocka_unit_test(test_sums_that_need_memory),

@@ -7,6 +7,10 @@
 
 /* Direct convolution is faster on pictures with fewer pixels than this. */
 #define WINOGRAD_PIXELS 576
+/* From so many channels on, in and out, Winograd in f32 is faster than direct
+ * convolution in bf16: on Zen 4, 512 channels at 28 x 28, 740 against 490
+ * GFLOP/s. */
+#define WINOGRAD_OVER_BF16 256
 
 /* Kernels make 16 channels at once, so a few output channels waste most of
  * their work. Then g neighbouring pixels are made as one pixel of g times as
@@ -31,11 +35,19 @@ bool nn_plan_winograd(const struct nn_planner *p, int i)
 {
     const struct nn_conv_attr *a = nn_attr(p->n[i].node);
     const struct nn_shape s = p->n[i].node->shape;
+    int64_t in = p->n[p->n[i].in[0]].node->shape.c;
+    int64_t least = p->net->type == DT_BF16 ? WINOGRAD_OVER_BF16 : 16;
     return p->net->mode == NN_FAST && a->kernel_h == 3 && a->kernel_w == 3 &&
            a->stride == 1 && a->dilation == 1 && a->groups == 1 &&
-           !a->transposed && s.c >= 16 &&
-           p->n[p->n[i].in[0]].node->shape.c >= 16 &&
+           !a->transposed && s.c >= least && in >= least &&
            p->net->batch * s.h * s.w >= WINOGRAD_PIXELS;
+}
+
+/* The type that a convolution works in. */
+static enum dtype type_of(const struct nn_planner *p, int i)
+{
+    bool f32 = p->net->layout == NN_BLOCK16 && nn_plan_winograd(p, i);
+    return f32 ? DT_F32 : p->net->type;
 }
 
 /* Blocked kernels take the few channels of a picture as they come. */
@@ -159,10 +171,11 @@ enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e)
     const struct nn_pnode *q = &p->n[i];
     struct nn_net *net = p->net;
     int64_t g = nn_plan_spread(p, i);
-    int src = nn_plan_form(p, q->in[0], layout_in(p, i, q->in[0]), net->type);
+    enum dtype type = type_of(p, i);
+    int src = nn_plan_form(p, q->in[0], layout_in(p, i, q->in[0]), type);
     int sum = -1;
     if (src >= 0 && q->sum >= 0)
-        sum = nn_plan_form(p, q->sum, q->layout, net->type);
+        sum = nn_plan_form(p, q->sum, q->layout, type);
     if (src < 0 || (q->sum >= 0 && sum < 0))
         return nn_plan_no_memory(e);
     struct nn_step *s = nn_plan_step(p, NN_STEP_CONV, i);
@@ -172,7 +185,7 @@ enum err_code nn_plan_conv(struct nn_planner *p, int i, struct err *e)
     nn_plan_reads(p, src);
     if (sum >= 0)
         nn_plan_reads(p, sum);
-    s->dst = nn_plan_writes(p, i, q->layout, net->type);
+    s->dst = nn_plan_writes(p, i, q->layout, type);
     if (s->dst < 0)
         return nn_plan_no_memory(e);
     struct nn_buffer *d = &net->buffer[s->dst];

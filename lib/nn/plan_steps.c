@@ -228,6 +228,8 @@ enum err_code nn_plan_op(struct nn_planner *p, int i, struct err *e)
     enum dtype type = p->net->type;
     if (!(n->op->flags & NN_OP_BF16) || is_vector(n->shape))
         type = DT_F32; /* vectors cost nothing and decide much */
+    if (n->n_in == 1 && home >= 0 && p->net->buffer[home].view.dtype == DT_F32)
+        type = DT_F32; /* whoever reads it will often want f32 too */
     int in[NN_MAX_INPUTS];
     for (int k = 0; k < q->n_in; k++) {
         in[k] = nn_plan_form(p, q->in[k], layout, type);
