@@ -11,7 +11,9 @@ struct nn_options {
     enum nn_path path;
     enum nn_mode mode;
     bool bf16;     /* activations and weights in bf16 between input and output;
-                      ERR_UNSUPPORTED where the CPU has none */
+                      ERR_UNSUPPORTED where the CPU has none. With NN_FAST wide
+                      3x3 convolutions are Winograd's in f32 instead, which are
+                      faster still */
     int64_t batch; /* pictures per run; 0: 1 */
     size_t fast_bytes; /* NN_FAST: Winograd's weights are four times as large as
                           direct ones. So much may they take beyond these, all
