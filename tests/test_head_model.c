@@ -175,6 +175,23 @@ static void test_map(void **state)
         /* Half of the widest cell: of the face, and before the ears. */
         assert_true(best < (i < HEAD_JAW ? 0.09 : 0.06));
     }
+    /* Triangles are wound as the head's: before the viewer, in picture axes,
+     * of negative area. A few about the nose and lips face away. */
+    int32_t(*tri)[3] = mem_array(HEAD_MAP_TRIANGLES, sizeof *tri);
+    int right = 0, wrong = 0;
+    assert_non_null(tri);
+    head_map_triangles(tri);
+    for (int t = 0; t < HEAD_MAP_TRIANGLES; t++) {
+        float v[3][3];
+        for (int k = 0; k < 3; k++)
+            head_node_at(&node[tri[t][k]], m->mean[0], v[k]);
+        double area = (double)((v[1][0] - v[0][0]) * (v[2][1] - v[0][1]) -
+                               (v[1][1] - v[0][1]) * (v[2][0] - v[0][0]));
+        if (v[0][2] > -0.2F)
+            *(area < 0 ? &right : &wrong) += 1;
+    }
+    assert_true(right > 1000 && wrong * 20 < right);
+    mem_free(tri);
     mem_free(node);
     head_model_free(&m);
 }
@@ -336,6 +353,11 @@ static void test_draw(void **state)
             best = fmin(best, apart(map[i], a.head[30]));
         }
         assert_true(best < 0.08);
+        /* Seen by the camera it is where the true points are. */
+        float seen[LANDMARKS][3];
+        head_sample_see(&a, (const float(*)[3])a.head, LANDMARKS, seen);
+        for (int i = 0; i < LANDMARKS; i++)
+            assert_true(apart(seen[i], a.truth[i]) < 1e-3); /* f32, to 600 px */
         rng_seed(&r, seed);
         head_sampler_draw(s, &r, &exact, &b, NULL);
         assert_memory_equal(b.points, b.clean, sizeof b.points);

@@ -231,3 +231,16 @@ void head_map_parts(uint8_t part[HEAD_MAP_NODES])
         part[i] = p;
     }
 }
+
+void head_map_triangles(int32_t out[HEAD_MAP_TRIANGLES][3])
+{
+    int t = 0;
+    for (int row = 0; row + 1 < HEAD_MAP_ROWS; row++)
+        for (int col = 0; col + 1 < HEAD_MAP_COLS; col++) {
+            int a = HEAD_MAP_AT(row, col), b = a + 1;
+            int c = a + HEAD_MAP_COLS, d = c + 1;
+            const int32_t two[2][3] = {{a, c, d}, {a, d, b}};
+            memcpy(out[t], two, sizeof two);
+            t += 2;
+        }
+}

@@ -23,6 +23,10 @@
  * HEAD_SKIN, HEAD_SCALP or HEAD_NECK. */
 void head_map_parts(uint8_t part[HEAD_MAP_NODES]);
 
+/* Two triangles a cell, winding as head_mesh's; columns fastest. */
+#define HEAD_MAP_TRIANGLES (2 * (HEAD_MAP_ROWS - 1) * (HEAD_MAP_COLS - 1))
+void head_map_triangles(int32_t out[HEAD_MAP_TRIANGLES][3]);
+
 /* The nodes on the project's own head (head_model_own's vertices). */
 enum err_code head_map_own(const struct head_model *own,
                            struct head_node node[HEAD_MAP_NODES],

@@ -51,42 +51,6 @@ static void move_group(struct rng *r, int first, int last, double sigma,
     }
 }
 
-/* How far (outer-eye distances) landmarkers draw points of a head turned by
- * PULL_YAW to the side it turns to, as if the face were seen from more in
- * front: measured with fan1-128 on rendered heads (docs/pose.md). Of a head
- * turned to the picture's right. From `from` degrees on; far ones grow with
- * the square. The jaw's are beyond the visible contour. */
-#define PULL_YAW 67
-static const struct {
-    int point;
-    float x, from;
-} pull[] = {
-    {10, 0.13F, 30}, {11, 0.26F, 30}, {12, 0.27F, 30}, {13, 0.26F, 30},
-    {14, 0.27F, 30}, {15, 0.29F, 30}, {16, 0.36F, 30}, {23, 0.06F, 30},
-    {24, 0.13F, 30}, {25, 0.20F, 30}, {26, 0.33F, 30}, {42, 0.13F, 30},
-    {43, 0.16F, 30}, {44, 0.19F, 30}, {45, 0.28F, 30}, {46, 0.19F, 30},
-    {47, 0.15F, 30}, {53, 0.06F, 30}, {54, 0.12F, 30}, {55, 0.11F, 30},
-    {56, 0.08F, 30}, {63, 0.05F, 30}, {64, 0.09F, 30}, {65, 0.05F, 30},
-    {27, 0.04F, 0},  {29, -0.04F, 0}, {30, -0.08F, 0}, {32, 0.03F, 15},
-    {33, 0.04F, 15}, {34, 0.09F, 15}, {35, 0.10F, 15},
-};
-
-void head_noise_pull(double amount, double unit_px, double ry_deg,
-                     const double up[2], float (*points)[2])
-{
-    double turned = fabs(ry_deg), side = ry_deg < 0 ? -1 : 1;
-    for (size_t k = 0; k < sizeof pull / sizeof *pull; k++) {
-        double from = (double)pull[k].from;
-        double u = fmin(fmax((turned - from) / (PULL_YAW - from), 0), 1.3);
-        double x = amount * unit_px * side * (double)pull[k].x *
-                   (from > 20 ? u * u : u);
-        int i = pull[k].point;
-        float *p = points[side < 0 ? landmark_mirror[i] : i];
-        p[0] += (float)(x * up[1]);
-        p[1] -= (float)(x * up[0]);
-    }
-}
-
 /* Points that went astray altogether. */
 static void outliers(struct rng *r, double unit_px, float (*points)[2])
 {

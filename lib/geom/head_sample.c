@@ -177,6 +177,22 @@ static void mark(const struct head_sampler *s, struct head_sample *h)
     memcpy(h->points, h->clean, sizeof h->points);
 }
 
+void head_sample_see(const struct head_sample *h, const float (*surface)[3],
+                     int n, float (*out)[3])
+{
+    double r[9], z = 0;
+    float p[3];
+    rotation_from_euler(h->pose_deg[0], h->pose_deg[1], h->pose_deg[2], r);
+    for (int i = 0; i < LANDMARKS; i++) {
+        project(h, r, h->head[i], p);
+        z += (double)p[2] / LANDMARKS;
+    }
+    for (int i = 0; i < n; i++) {
+        project(h, r, surface[i], out[i]);
+        out[i][2] -= (float)z;
+    }
+}
+
 void head_sampler_pose(struct head_sampler *s, const float *identity,
                        const float *expression, struct head_sample *io,
                        float (*surface)[3])
@@ -233,8 +249,8 @@ void head_sampler_draw(struct head_sampler *s, struct rng *r,
                         turn);
     double long_up = fmax(hypot(turn[1], turn[4]), 1e-9);
     const double up[2] = {turn[1] / long_up, turn[4] / long_up};
-    double pull = range->pull * fmin(fmax(1 + 0.35 * rng_normal(r), 0), 2);
-    head_noise_pull(pull, out->scale_px, out->pose_deg[1], up, out->points);
+    double pull = range->pull * fmin(fmax(1 + 0.3 * rng_normal(r), 0), 2);
+    head_noise_pull(r, pull, out->scale_px, out->pose_deg[1], up, out->points);
     head_noise_add(r, range->noise, out->scale_px, out->pose_deg[1],
                    out->points);
 }

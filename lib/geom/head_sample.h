@@ -47,6 +47,10 @@ int head_sampler_nodes(const struct head_sampler *s);
 void head_sampler_draw(struct head_sampler *s, struct rng *r,
                        const struct head_range *range, struct head_sample *out,
                        float (*surface)[3]);
+/* The surface of a sample, f32[n][3] of the head's frame, in its picture: as
+ * the true points. */
+void head_sample_see(const struct head_sample *h, const float (*surface)[3],
+                     int n, float (*out)[3]);
 /* The head of these weights (modes in the model's order; NULL: zeros), posed
  * and marked without noise: for tests and measurements. */
 void head_sampler_pose(struct head_sampler *s, const float *identity,
@@ -80,8 +84,8 @@ void head_noise_add(struct rng *r, double level, double unit_px, double ry_deg,
 
 /* A landmarker's habit: points of the side that is turned away are drawn
  * outwards, the nose is drawn back. up as above. */
-void head_noise_pull(double amount, double unit_px, double ry_deg,
-                     const double up[2], float (*points)[2]);
+void head_noise_pull(struct rng *r, double amount, double unit_px,
+                     double ry_deg, const double up[2], float (*points)[2]);
 
 /* Which expressions there are and how they go together. */
 struct head_mood {

@@ -429,6 +429,43 @@ static void refresh(struct render *r, const struct render_scene *s)
     }
 }
 
+/* The 68 points; returns the mean of their z, which they are given from. */
+static double mark_points(const struct render *r, const struct render_scene *s,
+                          float points[LANDMARKS][3])
+{
+    const struct head_base *b = head_base_get();
+    double mean_z = 0;
+    for (int i = 0; i < LANDMARKS; i++) {
+        double p[3];
+        project(s, r->cam[b->landmark[i]], p);
+        for (int k = 0; k < 3; k++)
+            points[i][k] = (float)p[k];
+        mean_z += p[2] / LANDMARKS;
+    }
+    for (int i = 0; i < LANDMARKS; i++)
+        points[i][2] -= (float)mean_z;
+    return mean_z;
+}
+
+void render_places(const struct render *r, const struct render_scene *s,
+                   const struct head_node *node, int n, float (*out)[3])
+{
+    float points[LANDMARKS][3];
+    double m[9], p[3], mean_z = mark_points(r, s, points);
+    rotation_from_euler(s->pose_deg[0], s->pose_deg[1], s->pose_deg[2], m);
+    for (int i = 0; i < n; i++) {
+        float c[3];
+        head_node_at(&node[i], r->cam[0], c);
+        /* The offset is of the head's own z. */
+        c[2] -= node[i].offset_z;
+        for (int k = 0; k < 3; k++)
+            c[k] += (float)m[3 * k + 2] * node[i].offset_z;
+        project(s, c, p);
+        for (int k = 0; k < 3; k++)
+            out[i][k] = (float)(k == 2 ? p[k] - mean_z : p[k]);
+    }
+}
+
 enum err_code render_draw(struct render *r, const struct render_scene *s,
                           uint8_t *rgb, float points[LANDMARKS][3],
                           struct err *e)
@@ -439,9 +476,7 @@ enum err_code render_draw(struct render *r, const struct render_scene *s,
         rc = render_occlusion(&ao, e);
     if (rc != OK)
         return rc;
-    const struct head_base *b = head_base_get();
     struct shade_ctx ctx;
-    double mean_z = 0;
     refresh(r, s);
     place_model(r, s);
     turn(r, s);
@@ -457,15 +492,7 @@ enum err_code render_draw(struct render *r, const struct render_scene *s,
         r->pix[i][1] = (float)((p[1] + 0.5) * ss - 0.5);
         r->pix[i][2] = (float)p[2];
     }
-    for (int i = 0; i < LANDMARKS; i++) {
-        double p[3];
-        project(s, r->cam[b->landmark[i]], p);
-        for (int k = 0; k < 3; k++)
-            points[i][k] = (float)p[k];
-        mean_z += p[2] / LANDMARKS;
-    }
-    for (int i = 0; i < LANDMARKS; i++)
-        points[i][2] -= (float)mean_z;
+    (void)mark_points(r, s, points);
     raster_clear(r->raster);
     raster_draw(r->raster, (const float(*)[3])r->pix,
                 (const int32_t(*)[3])r->tri, r->n_tris, 0);

@@ -8,6 +8,7 @@
 #include "lib/base/err.h"
 #include "lib/base/rng.h"
 #include "lib/geom/head.h"
+#include "lib/geom/head_model.h"
 
 enum render_hair {
     HAIR_SHAVED,
@@ -82,5 +83,9 @@ void render_free(struct render **r);
 enum err_code render_draw(struct render *r, const struct render_scene *s,
                           uint8_t *rgb, float points[LANDMARKS][3],
                           struct err *e) MUST_USE;
+/* Places of the own head (head_model_own's vertices) in the picture that was
+ * drawn last from s, as its points. */
+void render_places(const struct render *r, const struct render_scene *s,
+                   const struct head_node *node, int n, float (*out)[3]);
 
 #endif

@@ -15,7 +15,7 @@ struct sampler {
     const char *model, *resume;
     int64_t epochs, epoch_size, val, seed;
     double own_share;
-    bool surface;
+    bool surface, seen;
     struct head_range range;
     struct head_sampler *own, *other; /* other NULL: all are own heads */
     int64_t next, first, end;         /* first: of training */
@@ -115,13 +115,26 @@ static enum err_code set_surface(struct item *it, const float *v, struct err *e)
     return item_set_tensor(it, "surface_true", t, e);
 }
 
+static enum err_code set_seen(const struct sampler *c, struct item *it,
+                              const struct head_sample *h, struct err *e)
+{
+    const int64_t shape[3] = {HEAD_MAP_ROWS, HEAD_MAP_COLS, 3};
+    struct tensor *t = tensor_new(DT_F32, 3, shape, e);
+    if (!t)
+        return ERR_NOMEM;
+    head_sample_see(h, (const float(*)[3])c->map, HEAD_MAP_NODES,
+                    (float(*)[3])t->data);
+    return item_set_tensor(it, "surface_seen", t, e);
+}
+
 static enum err_code set_sample(const struct sampler *c, struct item *it,
                                 const struct head_sample *h, struct err *e)
 {
     static const char *const angle[3] = {"pitch_true", "yaw_true", "roll_true"};
-    enum err_code r = set_floats(it, "points", h->points[0], LANDMARKS, 2, e);
+    enum err_code r =
+        set_floats(it, "landmarks", h->points[0], LANDMARKS, 2, e);
     if (!r)
-        r = set_floats(it, "points_true", h->truth[0], LANDMARKS, 3, e);
+        r = set_floats(it, "landmarks_true", h->truth[0], LANDMARKS, 3, e);
     if (!r)
         r = set_floats(it, "head_true", h->head[0], LANDMARKS, 3, e);
     for (int k = 0; k < 3 && !r; k++)
@@ -130,6 +143,8 @@ static enum err_code set_sample(const struct sampler *c, struct item *it,
         r = item_set_f64(it, "near_true", h->near, e);
     if (!r && c->surface)
         r = set_surface(it, c->map[0], e);
+    if (!r && c->surface && c->seen)
+        r = set_seen(c, it, h, e);
     return r;
 }
 
@@ -191,9 +206,11 @@ static void sampler_close(void *ctx)
 
 static const struct stage_port out_ports[] = {
     {"out",
-     "points f32[68,2], points_true f32[68,3], head_true f32[68,3], yaw_true "
+     "landmarks f32[68,2], landmarks_true f32[68,3], head_true f32[68,3], "
+     "yaw_true "
      "f64, pitch_true f64, roll_true f64, near_true f64, surface_true "
-     "f16[65,41,3]?, sample i64, role str, epoch i64, val_count i64, "
+     "f16[65,41,3]?, surface_seen f32[65,41,3]?, sample i64, role str, epoch "
+     "i64, val_count i64, "
      "epoch_size i64",
      "One head: points as a landmarker would mark them in a picture, with "
      "noise, jaw points on the visible contour; the true points there, z "
@@ -212,6 +229,8 @@ static const struct stage_param params[] = {
      "Share of own heads among those of a file."},
     {"surface", PARAM_BOOL, AT(surface), "true", 0, 0, NULL, NULL,
      "Give the position map of each head too."},
+    {"seen", PARAM_BOOL, AT(seen), "false", 0, 0, NULL, NULL,
+     "Give it also as it lies in the picture, as landmarks_true."},
     {"epochs", PARAM_INT, AT(epochs), "1", 1, 1e6, NULL, NULL,
      "How many; every one has new heads."},
     {"epoch-size", PARAM_INT, AT(epoch_size), "20000", 1, 1e9, NULL, NULL,

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "lib/base/mem.h"
 #include "lib/flow/stage.h"
+#include "lib/geom/head_map.h"
 #include "stages/head-renderer/actor.h"
 
 struct ctx {
@@ -14,12 +16,14 @@ struct ctx {
     double yaw, pitch, roll, expression, jitter, fill, fov, fps, test_share;
     double grain;
     struct stage_floats rx, ry, rz;
+    bool surface;
 
     struct actor_range range;
     struct render *render;
     struct actor actor;
     int64_t head, frame, per_head; /* next to draw */
     bool actor_ready;
+    struct head_node *map; /* with surface */
 };
 
 enum { MODE_PICTURE, MODE_CLIP };
@@ -57,6 +61,18 @@ static size_t count_or_one(const struct stage_floats *f)
     return f->n ? f->n : 1;
 }
 
+static enum err_code open_map(struct ctx *c, struct err *e)
+{
+    struct head_model *own = NULL;
+    c->map = mem_calloc(HEAD_MAP_NODES, sizeof *c->map);
+    enum err_code rc = c->map ? head_model_own(&own, e)
+                              : err_set(e, ERR_NOMEM, "no memory for a map");
+    if (rc == OK)
+        rc = head_map_own(own, c->map, e);
+    head_model_free(&own);
+    return rc;
+}
+
 static enum err_code open_(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
@@ -84,6 +100,10 @@ static enum err_code open_(void *ctx, struct stage *s, struct err *e)
     for (int64_t h = c->head; h < c->heads; h += stage_replicas(s))
         mine++;
     stage_expect(s, mine * c->per_head);
+    if (c->surface)
+        rc = open_map(c, e);
+    if (rc != OK)
+        return rc;
     return render_new(g->width, g->height, (int)c->samples, &c->render, e);
 }
 
@@ -176,6 +196,19 @@ static enum err_code set_values(const struct ctx *c, struct item *it,
     return rc;
 }
 
+static enum err_code set_surface(const struct ctx *c, struct item *it,
+                                 const struct render_scene *scene,
+                                 struct err *e)
+{
+    const int64_t shape[3] = {HEAD_MAP_ROWS, HEAD_MAP_COLS, 3};
+    struct tensor *t = tensor_new(DT_F32, 3, shape, e);
+    if (!t)
+        return e->code;
+    render_places(c->render, scene, c->map, HEAD_MAP_NODES,
+                  (float(*)[3])t->data);
+    return item_set_tensor(it, "surface_seen", t, e);
+}
+
 static enum err_code draw(struct ctx *c, struct stage *s, struct err *e)
 {
     struct render_scene scene;
@@ -198,6 +231,10 @@ static enum err_code draw(struct ctx *c, struct stage *s, struct err *e)
         tensor_free(&frame);
     if (rc == OK)
         rc = set_tensors(it, &scene, points, e);
+    if (rc == OK)
+        rc = item_set_f64(it, "yaw_true", scene.pose_deg[1], e);
+    if (rc == OK && c->surface)
+        rc = set_surface(c, it, &scene, e);
     if (rc == OK)
         rc = set_values(c, it, e);
     if (rc != OK) {
@@ -235,6 +272,7 @@ static void close_(void *ctx)
 {
     struct ctx *c = ctx;
     render_free(&c->render);
+    mem_free(c->map);
 }
 
 #define AT(m) offsetof(struct ctx, m)
@@ -279,6 +317,8 @@ static const struct stage_param params[] = {
      "kind of light"},
     {"samples", PARAM_INT, AT(samples), "3", 1, 6, NULL, NULL,
      "samples a pixel along each axis"},
+    {"surface", PARAM_BOOL, AT(surface), "false", 0, 0, NULL, NULL,
+     "give the head's position map in the picture, too (lib/geom/head_map.h)"},
     {"grain", PARAM_FLOAT, AT(grain), "1", 0, 20, NULL, NULL,
      "sensor noise, standard deviation in grey levels"},
     {"fps", PARAM_FLOAT, AT(fps), "25", 1, 240, NULL, NULL,
@@ -289,7 +329,9 @@ static const struct stage_param params[] = {
 
 static const struct stage_port out_ports[] = {
     {"out",
-     "frame u8[H,W,3], landmarks_true f32[68,3], pose_deg f32[3], box f32[4], "
+     "frame u8[H,W,3], landmarks_true f32[68,3], pose_deg f32[3], yaw_true "
+     "f64, "
+     "box f32[4], surface_seen f32[65,41,3]?, "
      "name str, snippet str, clip str, identity str, set str, "
      "frame_index i64, n_frames i64, fps f64, seed i64",
      "one item a picture; landmarks_true in pixels (z towards the viewer, "

@@ -147,7 +147,7 @@ static void close_(void *ctx)
 
 static const struct stage_port in_ports[] = {
     {"in",
-     "points f32[68,2]?, points_true f32[68,3]?, head_true f32[68,3]?, "
+     "landmarks f32[68,2]?, landmarks_true f32[68,3]?, head_true f32[68,3]?, "
      "yaw_true f64?, pitch_true f64?, roll_true f64?, near_true f64?, "
      "surface_true f16[65,41,3]?, sample i64?, val_count i64?, epoch_size i64?",
      "Heads with their truth as head-model-sampler gives them, in a stream "

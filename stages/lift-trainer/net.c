@@ -95,9 +95,9 @@ static enum err_code fill(const struct lift_train *n, const struct item *it,
                           float *const to[LIFT_INS], struct face_frame *f,
                           struct err *e)
 {
-    const struct tensor *p = field(it, "points", 2 * LANDMARKS, e);
+    const struct tensor *p = field(it, "landmarks", 2 * LANDMARKS, e);
     const struct tensor *q =
-        p ? field(it, "points_true", 3 * LANDMARKS, e) : NULL;
+        p ? field(it, "landmarks_true", 3 * LANDMARKS, e) : NULL;
     const struct tensor *h =
         q ? field(it, "head_true", 3 * LANDMARKS, e) : NULL;
     size_t nodes = (size_t)n->spec.nodes;
