@@ -1,6 +1,8 @@
 /* Where jaw points may slide to, and where annotators see them. */
 #include <math.h>
+#include <string.h>
 
+#include "lib/base/mem.h"
 #include "lib/geom/head_sample.h"
 
 #define RAYS 96
@@ -30,8 +32,24 @@ static void keep_evenly(const struct head_node *hit, int n, int i,
     }
 }
 
-static void row(const struct head_model *m, int i, double axis_z,
-                struct head_jaw *out)
+/* Triangles at this height alone, for many rays there. */
+static void cut(const struct head_model *m, float y, struct head_model *slice)
+{
+    slice->n_triangles = 0;
+    for (int t = 0; t < m->n_triangles; t++) {
+        int above = 0;
+        for (int k = 0; k < 3; k++)
+            above += m->mean[m->triangle[t][k]][1] < y;
+        if (above == 0 || above == 3)
+            continue;
+        memcpy(slice->triangle[slice->n_triangles], m->triangle[t],
+               sizeof *m->triangle);
+        slice->part[slice->n_triangles++] = m->part[t];
+    }
+}
+
+static void row(const struct head_model *m, struct head_model *slice, int i,
+                double axis_z, struct head_jaw *out)
 {
     const float *p = m->mean[m->landmark[i]];
     const double from[3] = {0, (double)p[1], axis_z};
@@ -44,11 +62,12 @@ static void row(const struct head_model *m, int i, double axis_z,
     out->n[i] = 1;
     if (i == CHIN)
         return;
+    cut(m, p[1], slice);
     for (int k = 1; k < RAYS; k++) {
         double a = end * (RAYS - k) / RAYS;
         const double dir[3] = {sin(a), 0, cos(a)};
         float at[3];
-        if (!head_model_ray(m, from, dir,
+        if (!head_model_ray(slice, from, dir,
                             1U << HEAD_MODEL_FACE | 1U << HEAD_MODEL_NECK,
                             &hit[n]))
             continue;
@@ -67,10 +86,18 @@ enum err_code head_jaw_find(const struct head_model *m, struct head_jaw *out,
                      (double)m->mean[m->landmark[HEAD_JAW - 1]][2]) /
                     2;
     int empty = 0;
-    for (int i = 0; i < HEAD_JAW; i++) {
-        row(m, i, axis_z, out);
+    struct head_model slice = *m;
+    slice.triangle = mem_array((size_t)m->n_triangles, sizeof *m->triangle);
+    slice.part = mem_array((size_t)m->n_triangles, 1);
+    bool room = slice.triangle && slice.part;
+    for (int i = 0; i < HEAD_JAW && room; i++) {
+        row(m, &slice, i, axis_z, out);
         empty += i != CHIN && out->n[i] < 2;
     }
+    mem_free(slice.triangle);
+    mem_free(slice.part);
+    if (!room)
+        return err_set(e, ERR_NOMEM, "no memory for a head's jaw");
     return empty > HEAD_JAW / 2
                ? err_set(e, ERR_DATA,
                          "head model: no surface beside %d jaw points", empty)
