@@ -73,8 +73,9 @@ answers 2 "--key needs a value" "$facet" import-torch t/a.pt --key
 answers 0 "usage: facet import-torch" "$facet" import-torch --help
 size=$(wc -c < t/types-old-2.pt)
 head -c $((size - 10)) t/types-old-2.pt > cut.pt
-answers 3 "the file ends inside storage" "$facet" import-torch cut.pt \
-	-o no.safetensors
+# At one or inside one: PyTorch orders storages by their addresses.
+answers 3 "the file ends" "$facet" import-torch cut.pt -o no.safetensors
+grep -qE "the file ends (at|inside) storage '[0-9]+'" said || fail "which storage"
 head -c 1000 t/types-zip-2.pt > cut.pt
 answers 3 "zip archive" "$facet" import-torch cut.pt -o no.safetensors
 "$PYTHON" - <<'P'
