@@ -5,7 +5,7 @@
 #include "lib/base/mem.h"
 #include "lib/nn/plan.h"
 
-/* Making them takes as long however large the picture is: on one Zen 5 core
+/* Making them takes as long however large the picture is: on one Zen 4 core
  * 0.5 ms for each MB of direct weights, a tenth of the convolution's time at
  * this many pixels. */
 #define LEAN_PIXELS 4096
