@@ -8,8 +8,9 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/stage.h"
+#include "lib/geom/landmarks.h"
 #include "lib/store/epochs.h"
-#include "stages/annotation-reader/faces.h"
+#include "lib/store/annotations.h"
 
 #define MAX_FOLDERS 32
 
@@ -19,12 +20,12 @@ struct reader {
     int64_t epochs, seed;
     double val_share;
     /* state */
-    struct folder folder[MAX_FOLDERS];
+    struct annotations folder[MAX_FOLDERS];
     size_t draw[MAX_FOLDERS];
     char *names; /* the folders of `more`, which folder[].root points into */
     size_t n_folders;
     struct {
-        const struct face *face;
+        const struct annotation *face;
         size_t folder;
     } * record; /* the usable faces of the split, then the unusable ones */
     size_t n_records, n_usable;
@@ -70,8 +71,8 @@ static enum err_code parse_more(struct reader *c, const char **root,
 }
 
 /* A face without a split belongs to any, if no index says better. */
-static bool wanted(const struct reader *c, const struct folder *f,
-                   const struct face *x)
+static bool wanted(const struct reader *c, const struct annotations *f,
+                   const struct annotation *x)
 {
     return strcmp(c->split, "all") == 0 || strcmp(c->split, x->split) == 0 ||
            (!*x->split && (!f->indexed || x->bad));
@@ -87,10 +88,10 @@ static enum err_code list_records(struct reader *c, struct err *e)
         return no_memory(e);
     for (int bad = 0; bad < 2; bad++) {
         for (size_t i = 0; i < c->n_folders; i++) {
-            const struct folder *f = &c->folder[i];
+            const struct annotations *f = &c->folder[i];
             size_t before = c->n_records;
             for (size_t k = 0; k < f->n; k++) {
-                const struct face *x = &f->face[k];
+                const struct annotation *x = &f->face[k];
                 if (!!x->bad != bad || !wanted(c, f, x))
                     continue;
                 c->record[c->n_records].face = x;
@@ -145,7 +146,7 @@ static enum err_code reader_open(void *ctx, struct stage *s, struct err *e)
     const char *root[MAX_FOLDERS] = {c->root};
     enum err_code r = parse_more(c, root, e);
     for (size_t i = 0; i < c->n_folders && !r; i++)
-        r = folder_read(&c->folder[i], root[i], e);
+        r = annotations_read(&c->folder[i], root[i], e);
     if (!r)
         r = list_records(c, e);
     if (r)
@@ -171,13 +172,13 @@ static void reader_close(void *ctx)
 {
     struct reader *c = ctx;
     for (size_t i = 0; i < c->n_folders; i++)
-        folder_free(&c->folder[i]);
+        annotations_free(&c->folder[i]);
     mem_free(c->record);
     mem_free(c->names);
     epochs_free(&c->order);
 }
 
-static enum err_code set_tensors(struct item *it, const struct face *f,
+static enum err_code set_tensors(struct item *it, const struct annotation *f,
                                  struct err *e)
 {
     double b[4];
@@ -199,7 +200,7 @@ static enum err_code set_tensors(struct item *it, const struct face *f,
 }
 
 /* The picture's name without folder and extension. */
-static enum err_code set_name(struct item *it, const struct face *f,
+static enum err_code set_name(struct item *it, const struct annotation *f,
                               struct err *e)
 {
     const char *base = path_base(f->path), *dot = strrchr(base, '.');
@@ -232,7 +233,7 @@ static enum err_code set_order(const struct reader *c, struct item *it,
 /* Names as long as a key may be; longer ones keep their end, which tells
  * pictures of one folder apart. What could be twice (a picture of another
  * folder, of another epoch, with several faces) stands in front. */
-static enum err_code set_key(struct item *it, const struct face *f,
+static enum err_code set_key(struct item *it, const struct annotation *f,
                              size_t folder, const struct epochs_sample *at,
                              struct err *e)
 {
@@ -257,7 +258,7 @@ static enum err_code make_face(const struct reader *c, size_t record,
                                struct item **out, struct err *e)
 {
     size_t folder = c->record[record].folder;
-    const struct face *f = c->record[record].face;
+    const struct annotation *f = c->record[record].face;
     struct item *it = item_new(e);
     char *path = path_join(c->folder[folder].root, f->path);
     enum err_code r = it && path ? OK : no_memory(e);

@@ -6,7 +6,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "stages/annotation-reader/faces.h"
+#include "lib/store/annotations.h"
 
 #define MAX_CSV ((size_t)256 << 20)
 #define MAX_COORD 1e6
@@ -18,10 +18,10 @@ struct columns {
 
 /* What a record is done with. */
 struct reading {
-    struct folder *f;
+    struct annotations *f;
     const char *csv;
     struct columns k;
-    struct face **sorted; /* index.csv: the faces by path */
+    struct annotation **sorted; /* index.csv: the faces by path */
 };
 
 static void read_columns(char **field, size_t n, struct columns *k)
@@ -44,22 +44,23 @@ static void read_columns(char **field, size_t n, struct columns *k)
 static enum err_code add_points(struct reading *c, char **field, size_t n,
                                 size_t record, struct err *e)
 {
-    struct face *x;
-    enum err_code r = folder_add(c->f, field[0], &x, e);
+    struct annotation *x;
+    enum err_code r = annotations_add(c->f, field[0], &x, e);
     if (r)
         return r;
-    if (n != 1 + COORDS)
-        return face_spoil(x, e,
-                          "'%s' record %zu: %zu columns, %d expected (path, "
-                          "x0, y0, .. x67, y67)",
-                          c->csv, record, n, 1 + COORDS);
-    for (size_t i = 0; i < COORDS; i++) {
+    if (n != 1 + ANNOTATION_COORDS)
+        return annotation_spoil(
+            x, e,
+            "'%s' record %zu: %zu columns, %d expected (path, "
+            "x0, y0, .. x67, y67)",
+            c->csv, record, n, 1 + ANNOTATION_COORDS);
+    for (size_t i = 0; i < ANNOTATION_COORDS; i++) {
         double v;
         if (!text_to_f64(field[i + 1], &v) || !(fabs(v) <= MAX_COORD))
-            return face_spoil(x, e,
-                              "'%s' record %zu column %zu: '%.40s' is no "
-                              "coordinate",
-                              c->csv, record, i + 2, field[i + 1]);
+            return annotation_spoil(x, e,
+                                    "'%s' record %zu column %zu: '%.40s' is no "
+                                    "coordinate",
+                                    c->csv, record, i + 2, field[i + 1]);
         x->xy[i] = (float)v;
     }
     return OK;
@@ -67,8 +68,8 @@ static enum err_code add_points(struct reading *c, char **field, size_t n,
 
 static int by_path(const void *a, const void *b)
 {
-    const struct face *p = *(const struct face *const *)a;
-    const struct face *q = *(const struct face *const *)b;
+    const struct annotation *p = *(const struct annotation *const *)a;
+    const struct annotation *q = *(const struct annotation *const *)b;
     int order = strcmp(p->path, q->path);
     return order ? order : (p > q) - (p < q);
 }
@@ -98,16 +99,17 @@ static enum err_code add_index(struct reading *c, char **field, size_t n,
     for (size_t i = find(c, field[k->path]);
          i < c->f->n && strcmp(c->sorted[i]->path, field[k->path]) == 0 && !r;
          i++) {
-        struct face *x = c->sorted[i];
+        struct annotation *x = c->sorted[i];
         if (few)
-            r = face_spoil(x, e, "'%s' record %zu: %zu columns are too few",
-                           c->csv, record, n);
+            r = annotation_spoil(x, e,
+                                 "'%s' record %zu: %zu columns are too few",
+                                 c->csv, record, n);
         if (!r && !few && k->split >= 0)
-            r = face_set(&x->split, field[k->split], e);
+            r = annotation_set(&x->split, field[k->split], e);
         if (!r && !few && k->name >= 0)
-            r = face_set(&x->name, field[k->name], e);
+            r = annotation_set(&x->name, field[k->name], e);
         if (!r && !few && k->photo >= 0)
-            r = face_set(&x->photo, field[k->photo], e);
+            r = annotation_set(&x->photo, field[k->photo], e);
     }
     return r;
 }
@@ -140,17 +142,17 @@ static enum err_code read_csv(struct reading *c, struct err *e)
 }
 
 /* Number the faces of one picture: their ids must differ. */
-static void number_twins(struct face **sorted, size_t n)
+static void number_twins(struct annotation **sorted, size_t n)
 {
     for (size_t i = 1; i < n; i++)
         if (strcmp(sorted[i - 1]->path, sorted[i]->path) == 0)
             sorted[i]->twin = sorted[i - 1]->twin + 1;
 }
 
-static enum err_code sort_faces(struct folder *f, struct face ***out,
+static enum err_code sort_faces(struct annotations *f, struct annotation ***out,
                                 struct err *e)
 {
-    struct face **v = mem_array(f->n + 1, sizeof *v);
+    struct annotation **v = mem_array(f->n + 1, sizeof *v);
     *out = v;
     if (!v)
         return err_set(e, ERR_NOMEM, "no memory for the annotations");
@@ -160,10 +162,11 @@ static enum err_code sort_faces(struct folder *f, struct face ***out,
     return OK;
 }
 
-enum err_code folder_read_csv(struct folder *f, const char *csv, struct err *e)
+enum err_code annotations_read_csv(struct annotations *f, const char *csv,
+                                   struct err *e)
 {
     struct reading c = {.f = f, .csv = csv};
-    struct face **sorted = NULL;
+    struct annotation **sorted = NULL;
     enum err_code r = read_csv(&c, e);
     if (!r)
         r = sort_faces(f, &sorted, e);
@@ -173,8 +176,8 @@ enum err_code folder_read_csv(struct folder *f, const char *csv, struct err *e)
     return r;
 }
 
-enum err_code folder_read_index(struct folder *f, const char *csv,
-                                struct err *e)
+enum err_code annotations_read_index(struct annotations *f, const char *csv,
+                                     struct err *e)
 {
     struct reading c = {.f = f, .csv = csv};
     enum err_code r = sort_faces(f, &c.sorted, e);

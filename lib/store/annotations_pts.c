@@ -8,7 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "stages/annotation-reader/faces.h"
+#include "lib/store/annotations.h"
 
 #define MAX_FILES ((size_t)10000000)
 
@@ -38,8 +38,8 @@ static enum err_code find_picture(const struct file_list *l, const char *pts,
     return OK;
 }
 
-static enum err_code read_points(struct folder *f, const char *pts, float *xy,
-                                 struct err *e)
+static enum err_code read_points(struct annotations *f, const char *pts,
+                                 float *xy, struct err *e)
 {
     struct buf b;
     char *path = path_join(f->root, pts);
@@ -47,7 +47,7 @@ static enum err_code read_points(struct folder *f, const char *pts, float *xy,
         return err_set(e, ERR_NOMEM, "no memory for the annotations");
     enum err_code r = file_read(path, PTS_MAX_FILE, &b, e);
     if (!r) {
-        r = pts_parse(buf_str(&b), b.len, LANDMARKS, xy, e);
+        r = pts_parse(buf_str(&b), b.len, ANNOTATION_POINTS, xy, e);
         if (r)
             err_wrap(e, "'%s'", path);
     }
@@ -56,29 +56,30 @@ static enum err_code read_points(struct folder *f, const char *pts, float *xy,
     return r;
 }
 
-static enum err_code add_file(struct folder *f, const struct file_list *l,
+static enum err_code add_file(struct annotations *f, const struct file_list *l,
                               const char *pts, struct err *e)
 {
-    struct face *x;
+    struct annotation *x;
     char *picture = NULL;
     enum err_code r = find_picture(l, pts, &picture, e);
     if (!r)
-        r = folder_add(f, picture ? picture : pts, &x, e);
+        r = annotations_add(f, picture ? picture : pts, &x, e);
     if (!r && !picture)
-        r = face_spoil(x, e, "no picture stands beside '%s/%s'", f->root, pts);
+        r = annotation_spoil(x, e, "no picture stands beside '%s/%s'", f->root,
+                             pts);
     if (!r && !x->bad) {
         struct err why;
         enum err_code bad = read_points(f, pts, x->xy, &why);
         if (bad == ERR_NOMEM)
             r = err_set(e, bad, "%s", why.text);
         else if (bad)
-            r = face_spoil(x, e, "%s", why.text);
+            r = annotation_spoil(x, e, "%s", why.text);
     }
     mem_free(picture);
     return r;
 }
 
-enum err_code folder_read_pts(struct folder *f, struct err *e)
+enum err_code annotations_read_pts(struct annotations *f, struct err *e)
 {
     struct file_list l;
     enum err_code r = file_walk(f->root, MAX_FILES, &l, e);

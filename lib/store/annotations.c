@@ -1,4 +1,5 @@
 /* What the two kinds of annotated folders have in common. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,14 +8,14 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "stages/annotation-reader/faces.h"
+#include "lib/store/annotations.h"
 
 static enum err_code no_memory(struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for the annotations");
 }
 
-enum err_code face_set(char **to, const char *s, struct err *e)
+enum err_code annotation_set(char **to, const char *s, struct err *e)
 {
     char *copy = mem_strdup(s);
     if (!copy)
@@ -24,18 +25,19 @@ enum err_code face_set(char **to, const char *s, struct err *e)
     return OK;
 }
 
-enum err_code face_spoil(struct face *f, struct err *e, const char *fmt, ...)
+enum err_code annotation_spoil(struct annotation *f, struct err *e,
+                               const char *fmt, ...)
 {
     char text[512];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    return f->bad ? OK : face_set(&f->bad, text, e);
+    return f->bad ? OK : annotation_set(&f->bad, text, e);
 }
 
-enum err_code folder_add(struct folder *f, const char *path, struct face **out,
-                         struct err *e)
+enum err_code annotations_add(struct annotations *f, const char *path,
+                              struct annotation **out, struct err *e)
 {
     if (f->n == f->cap) {
         size_t cap = f->cap ? f->cap * 2 : 256;
@@ -45,23 +47,23 @@ enum err_code folder_add(struct folder *f, const char *path, struct face **out,
         f->face = p;
         f->cap = cap;
     }
-    struct face *x = &f->face[f->n++];
-    *x = (struct face){.path = NULL};
+    struct annotation *x = &f->face[f->n++];
+    *x = (struct annotation){.path = NULL};
     *out = x;
-    enum err_code r = face_set(&x->path, path, e);
+    enum err_code r = annotation_set(&x->path, path, e);
     if (!r)
-        r = face_set(&x->split, "", e);
+        r = annotation_set(&x->split, "", e);
     if (!r)
-        r = face_set(&x->name, "", e);
+        r = annotation_set(&x->name, "", e);
     if (!r)
-        r = face_set(&x->photo, "", e);
+        r = annotation_set(&x->photo, "", e);
     return r;
 }
 
-void folder_free(struct folder *f)
+void annotations_free(struct annotations *f)
 {
     for (size_t i = 0; i < f->n; i++) {
-        struct face *x = &f->face[i];
+        struct annotation *x = &f->face[i];
         mem_free(x->path);
         mem_free(x->split);
         mem_free(x->name);
@@ -69,7 +71,7 @@ void folder_free(struct folder *f)
         mem_free(x->bad);
     }
     mem_free(f->face);
-    *f = (struct folder){.root = NULL};
+    *f = (struct annotations){.root = NULL};
 }
 
 /* The split that a folder's name says: helen/trainset/x.jpg is "train". */
@@ -113,34 +115,37 @@ static enum err_code photo_of_path(const char *path, char **out, struct err *e)
     return OK;
 }
 
-static enum err_code check_points(struct face *x, struct err *e)
+static enum err_code check_points(struct annotation *x, struct err *e)
 {
-    double b[4];
-    landmark_box(x->xy, 2, b);
-    if (b[2] - b[0] >= 1 && b[3] - b[1] >= 1)
+    float lo[2], hi[2];
+    for (int i = 0; i < ANNOTATION_COORDS; i++) {
+        lo[i % 2] = i < 2 ? x->xy[i] : fminf(lo[i % 2], x->xy[i]);
+        hi[i % 2] = i < 2 ? x->xy[i] : fmaxf(hi[i % 2], x->xy[i]);
+    }
+    if (hi[0] - lo[0] >= 1 && hi[1] - lo[1] >= 1)
         return OK;
-    return face_spoil(x, e, "the points lie within one pixel");
+    return annotation_spoil(x, e, "the points lie within one pixel");
 }
 
 /* Fill in what the files left open. */
-static enum err_code complete(struct folder *f, struct err *e)
+static enum err_code complete(struct annotations *f, struct err *e)
 {
     enum err_code r = OK;
     for (size_t i = 0; i < f->n && !r; i++) {
-        struct face *x = &f->face[i];
+        struct annotation *x = &f->face[i];
         if (!*x->path || !text_is_utf8(x->path, strlen(x->path)))
-            r = face_spoil(x, e, "its path is empty or not UTF-8");
+            r = annotation_spoil(x, e, "its path is empty or not UTF-8");
         if (!r && !x->bad)
             r = check_points(x, e);
         if (!r && !f->indexed)
-            r = face_set(&x->split, split_of_path(x->path), e);
+            r = annotation_set(&x->split, split_of_path(x->path), e);
         if (!r && !*x->photo)
             r = photo_of_path(x->path, &x->photo, e);
     }
     return r;
 }
 
-static enum err_code some_usable(const struct folder *f, struct err *e)
+static enum err_code some_usable(const struct annotations *f, struct err *e)
 {
     for (size_t i = 0; i < f->n; i++)
         if (!f->face[i].bad)
@@ -154,20 +159,21 @@ static enum err_code some_usable(const struct folder *f, struct err *e)
                    f->root, f->n, f->face[0].bad);
 }
 
-enum err_code folder_read(struct folder *f, const char *root, struct err *e)
+enum err_code annotations_read(struct annotations *f, const char *root,
+                               struct err *e)
 {
-    *f = (struct folder){.root = root};
+    *f = (struct annotations){.root = root};
     if (!file_is_dir(root))
         return err_set(e, ERR_NOTFOUND, "no folder '%s'", root);
     char *points = path_join(root, "landmarks.csv");
     char *index = path_join(root, "index.csv");
     enum err_code r = points && index ? OK : no_memory(e);
     if (!r)
-        r = file_exists(points) ? folder_read_csv(f, points, e)
-                                : folder_read_pts(f, e);
+        r = file_exists(points) ? annotations_read_csv(f, points, e)
+                                : annotations_read_pts(f, e);
     if (!r && f->n && file_exists(index)) {
         f->indexed = true;
-        r = folder_read_index(f, index, e);
+        r = annotations_read_index(f, index, e);
     }
     if (!r)
         r = complete(f, e);
