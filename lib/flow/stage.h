@@ -114,6 +114,16 @@ struct stage_desc {
 enum err_code stage_emit(struct stage *s, const char *port, struct item *it,
                          struct err *e) MUST_USE;
 
+/* As stage_emit, for what comes of an input of an earlier call that a transform
+ * has held back (a frame that came before its turn): `it` is the item_child of
+ * an item_copy of that input. Its id is made of that input, as the one item
+ * that comes of it by this port, so ids do not depend on the order in which
+ * inputs come. In transform (batch 1) and finish. The input itself counted as
+ * done when its own transform returned: held items are lost with the process,
+ * so hold no more than the order needs. */
+enum err_code stage_emit_late(struct stage *s, const char *port,
+                              struct item *it, struct err *e) MUST_USE;
+
 /* Set one input item of the current transform aside as failed; code and text
  * are the reason. Children that it already has stay. A source may give an item
  * that it has made but not emitted, for what it could not read (name and path

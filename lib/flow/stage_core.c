@@ -226,7 +226,7 @@ static enum err_code emit_checked(struct stage *s, struct work *w, size_t port,
                                   struct item *it, struct err *e)
 {
     struct port_bind bind;
-    if (w)
+    if (w && !s->late)
         bind = w->bind;
     else
         port_bind_reset(&bind);
@@ -242,11 +242,13 @@ static enum err_code emit_checked(struct stage *s, struct work *w, size_t port,
         item_free(&it);
         return rc;
     }
-    uint64_t *ordinal = w ? &w->ordinal[port] : &s->root_ordinal[port];
-    uint64_t n = (*ordinal)++;
-    if (!w) /* replicas of a source share out the numbers */
-        n = n * (uint64_t)s->replicas + (uint64_t)s->replica;
-    it->parent = w ? w->id : (struct item_id){{0}};
+    uint64_t n = 0; /* of a held input's one child */
+    if (!s->late) {
+        n = w ? w->ordinal[port]++ : s->root_ordinal[port]++;
+        if (!w) /* replicas of a source share out the numbers */
+            n = n * (uint64_t)s->replicas + (uint64_t)s->replica;
+        it->parent = w ? w->id : (struct item_id){{0}};
+    }
     it->id = item_make_id(&it->parent, s->instance, s->out[port].name, n,
                           it->key[0] ? it->key : NULL);
     snprintf(it->kind, sizeof it->kind, "item");
@@ -361,6 +363,15 @@ enum err_code stage_emit(struct stage *s, const char *port, struct item *it,
         mark_failed(w, &own); /* even if the stage looks away */
     if (rc && e)
         *e = own;
+    return rc;
+}
+
+enum err_code stage_emit_late(struct stage *s, const char *port,
+                              struct item *it, struct err *e)
+{
+    s->late = true;
+    enum err_code rc = stage_emit(s, port, it, e);
+    s->late = false;
     return rc;
 }
 

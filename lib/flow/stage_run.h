@@ -72,6 +72,7 @@ struct stage {
     /* The transform that runs now. */
     struct work *const *batch;
     size_t n_batch, in_port;
+    bool late; /* stage_emit_late: the emitted item's parent is its own */
     uint64_t root_ordinal[STAGE_MAX_PORTS];
     bool broken; /* an error that no item is to blame for */
     struct err fatal;
