@@ -313,6 +313,39 @@ static void run_with(int threads, struct nn_params *ps)
     nn_threads_set(0);
 }
 
+/* With the ramp the average follows the weights from the start: after 60 steps
+ * of a line that goes up by 1 a step it is near the end of it, where the
+ * plain one with 0.999 stands near its beginning. By hand, step by step. */
+static void test_average_ramp(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    for (int ramp = 0; ramp < 2; ramp++) {
+        struct nn_params *ps = large(), *to = large();
+        struct nn_optim *o = NULL;
+        const struct nn_optim_options opt = {
+            .kind = NN_SGD, .lr = 1, .ema = 0.999, .ema_ramp = ramp};
+        assert_int_equal(nn_optim_new(ps, &opt, &o, &e), OK);
+        double first = (double)tensor_f32(nn_params_at(ps, 0)->value)[0];
+        double want = 0;
+        for (int t = 0; t < 60; t++) {
+            for (size_t i = 0; i < nn_params_count(ps); i++)
+                for (size_t k = 0; k < nn_params_at(ps, i)->value->count; k++)
+                    nn_params_at(ps, i)->grad[k] = -1;
+            assert_int_equal(nn_optim_step(o, NULL, &e), OK);
+            double keep = !t ? 0 : ramp ? (1.0 + t) / (10.0 + t) : 0.999;
+            want = keep * want + (1 - keep) * (first + t + 1);
+        }
+        assert_int_equal(nn_optim_ema(o, to, &e), OK);
+        double got = (double)tensor_f32(nn_params_at(to, 0)->value)[0];
+        assert_true(fabs(got - want) < 1e-3); /* sixty roundings of f32 */
+        assert_true(ramp ? got > first + 50 : got < first + 5);
+        nn_optim_free(&o);
+        nn_params_free(&ps);
+        nn_params_free(&to);
+    }
+}
+
 static void test_threads_same_bits(void **state)
 {
     (void)state;
@@ -514,6 +547,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_average_ramp),
         cmocka_unit_test(test_threads_same_bits),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_frozen),

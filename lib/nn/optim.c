@@ -191,6 +191,15 @@ static enum err_code check_step(const struct nn_optim *x, struct err *e)
     return err_set(e, ERR_STATE, "no parameter has a gradient");
 }
 
+/* The share of the average that stays in the next step. */
+static double ema_keep(const struct nn_optim *x)
+{
+    double n = (double)x->averaged;
+    if (!x->averaged)
+        return 0.0;
+    return x->o.ema_ramp ? fmin(x->o.ema, (1.0 + n) / (10.0 + n)) : x->o.ema;
+}
+
 static struct nn_optim_coef coefficients(const struct nn_optim *x, double norm)
 {
     const struct nn_optim_options *o = &x->o;
@@ -204,8 +213,8 @@ static struct nn_optim_coef coefficients(const struct nn_optim *x, double norm)
             o->kind == NN_ADAMW ? (float)(1.0 - o->lr * o->weight_decay) : 1.0F,
         .momentum = (float)o->momentum,
         .lr = (float)o->lr,
-        .keep = x->averaged ? (float)o->ema : 0.0F,
-        .take = x->averaged ? (float)(1.0 - o->ema) : 1.0F,
+        .keep = (float)ema_keep(x),
+        .take = (float)(1.0 - ema_keep(x)),
     };
     if (o->kind != NN_SGD) {
         c.beta1 = (float)o->beta1;

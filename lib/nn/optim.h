@@ -16,6 +16,10 @@ struct nn_optim_options {
     double clip_norm;    /* > 0: global gradient norm (clip_grad_norm_) */
     double clip_value;   /* > 0: each gradient */
     double ema; /* > 0: decay of an average of the weights, kept beside them */
+    bool ema_ramp; /* decay min(ema, (1 + n) / (10 + n)) at the n-th average, so
+                      that the first weights are soon forgotten (TensorFlow's
+                      ExponentialMovingAverage with num_updates); not kept in
+                      checkpoints */
 };
 
 struct nn_optim;

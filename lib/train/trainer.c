@@ -83,6 +83,7 @@ static enum err_code make_optims(struct trainer *t, struct err *e)
         .weight_decay = o->weight_decay,
         .clip_norm = o->clip,
         .ema = o->ema,
+        .ema_ramp = true,
     };
     t->schedule = (struct nn_schedule){
         .kind = (enum nn_schedule_kind)o->schedule,
