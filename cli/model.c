@@ -31,6 +31,11 @@ static const char help[] =
     "  --key PATH     of a PyTorch file, what stands there: state_dict, G.ema\n"
     "  --all          of a PyTorch file, all tensors\n"
     "\n"
+    "  --to f16       instead of showing, write it with f32, f64 and bf16\n"
+    "                 tensors rounded to f16; says how much that changed\n"
+    "  -o, --output PATH   the file to write\n"
+    "  --keep NAME    leave this tensor's type as it is (up to 16 times)\n"
+    "\n"
     "GFLOP are multiply-adds x 2 of convolutions and linear layers, one "
     "picture.\n"
     "The hash is that of `xxhsum -H2`.\n"
@@ -38,8 +43,12 @@ static const char help[] =
     "Exit status: 0 shown, 2 wrong arguments (also a picture that the network\n"
     "does not take), 3 the file cannot be read, or not planned as asked.\n";
 
+#define MAX_KEEP 16
+
 struct request {
     const char *path;
+    const char *to, *output, *keep[MAX_KEEP + 1];
+    size_t n_keep;
     struct torch_options o;
     struct nn_shape input;
     bool has_input, stats, layers, summary, json;
@@ -119,8 +128,8 @@ static enum err_code plan_all(struct model_info *i, const struct request *q,
     return OK;
 }
 
-static enum err_code look(struct model_info *i, const struct request *q,
-                          struct err *e)
+static enum err_code open_file(struct model_info *i, const struct request *q,
+                               struct err *e)
 {
     struct stat st;
     enum err_code r = OK;
@@ -136,10 +145,15 @@ static enum err_code look(struct model_info *i, const struct request *q,
     } else {
         r = read_torch(i, &q->o, e);
     }
-    if (!r)
-        r = hash_file(q->path, i->hash, e);
     if (!r && stat(q->path, &st) == 0)
         i->file_bytes = (uint64_t)st.st_size;
+    return r;
+}
+
+static enum err_code look(struct model_info *i, const struct request *q,
+                          struct err *e)
+{
+    enum err_code r = hash_file(q->path, i->hash, e);
     if (!r)
         r = model_take_roles(i, e);
     if (!r && q->stats)
@@ -165,10 +179,16 @@ static int show(const struct request *q)
     struct err e = {0};
     struct buf b;
     buf_init(&b, MAX_TEXT);
-    enum err_code r = look(&i, q, &e);
-    if (!r)
-        r = q->json ? model_json(&i, &b, &e)
-                    : model_person(&i, !q->summary, &b, &e);
+    enum err_code r = open_file(&i, q, &e);
+    if (!r && q->to) {
+        struct model_rounding to = {.output = q->output, .keep = q->keep};
+        r = model_round(&i, &to, &b, &e);
+    } else if (!r) {
+        r = look(&i, q, &e);
+        if (!r)
+            r = q->json ? model_json(&i, &b, &e)
+                        : model_person(&i, !q->summary, &b, &e);
+    }
     int status = r == ERR_ARG ? cli_usage("model", "%s", e.text)
                  : r          ? cli_fail("model", &e, CLI_BROKEN)
                               : cli_print("model", buf_str(&b));
@@ -201,53 +221,100 @@ static bool read_input(const char *s, struct nn_shape *out)
     return true;
 }
 
+/* Options with a value: CLI_OK, a status to leave with, or -1: none of them. */
+static int take_valued(struct request *q, int argc, char **argv, int *i)
+{
+    const char *v, *arg = argv[*i];
+    int missing = 0;
+    if ((v = cli_value(argc, argv, i, "--input", &missing))) {
+        if (missing || !read_input(v, &q->input))
+            return cli_usage("model",
+                             "--input needs HxW (or CxHxW), each "
+                             "1 to %d, as 256x256",
+                             MAX_SIDE);
+        q->has_input = true;
+    } else if ((v = cli_value(argc, argv, i, "--key", &missing))) {
+        q->o.key = v;
+    } else if ((v = cli_value(argc, argv, i, "--to", &missing))) {
+        if (strcmp(v, "f16") != 0)
+            return cli_usage("model", "--to f16, and no other type");
+        q->to = v;
+    } else if ((v = cli_value(argc, argv, i, "-o", &missing)) ||
+               (v = cli_value(argc, argv, i, "--output", &missing))) {
+        q->output = v;
+    } else if ((v = cli_value(argc, argv, i, "--keep", &missing))) {
+        if (q->n_keep == MAX_KEEP)
+            return cli_usage("model", "--keep up to %d times", MAX_KEEP);
+        q->keep[q->n_keep++] = v;
+    } else {
+        return -1;
+    }
+    return missing || !*v ? cli_usage("model", "%s needs a value", arg)
+                          : CLI_OK;
+}
+
+static bool take_flag(struct request *q, const char *arg)
+{
+    if (strcmp(arg, "--stats") == 0)
+        q->stats = true;
+    else if (strcmp(arg, "--layers") == 0)
+        q->layers = true;
+    else if (strcmp(arg, "--summary") == 0)
+        q->summary = true;
+    else if (strcmp(arg, "--json") == 0)
+        q->json = true;
+    else if (strcmp(arg, "--all") == 0)
+        q->o.all = true;
+    else
+        return false;
+    return true;
+}
+
+/* What goes with what. */
+static int check(const struct request *q)
+{
+    bool shows = q->stats || q->layers || q->summary || q->json || q->has_input;
+    if (!q->path)
+        return cli_usage("model", "no FILE");
+    if (q->o.key && q->o.all)
+        return cli_usage("model", "--key or --all, not both");
+    if (q->to && !q->output)
+        return cli_usage("model", "--to needs -o, the file to write");
+    if (!q->to && (q->output || q->n_keep))
+        return cli_usage("model", "-o and --keep belong to --to f16");
+    if (q->to && shows)
+        return cli_usage("model", "--to writes a file; look at it afterwards");
+    return CLI_OK;
+}
+
 static int model_run(int argc, char **argv)
 {
-    static const char *const options[] = {"--stats",   "--input", "--layers",
-                                          "--summary", "--json",  "--key",
-                                          "--all",     NULL};
+    static const char *const options[] = {
+        "--stats", "--input", "--layers", "--summary", "--json", "--key",
+        "--all",   "--to",    "--output", "--keep",    "-o",     NULL};
     struct request q = {0};
     for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i], *v;
-        int missing = 0;
-        if (strcmp(arg, "--stats") == 0)
-            q.stats = true;
-        else if (strcmp(arg, "--layers") == 0)
-            q.layers = true;
-        else if (strcmp(arg, "--summary") == 0)
-            q.summary = true;
-        else if (strcmp(arg, "--json") == 0)
-            q.json = true;
-        else if (strcmp(arg, "--all") == 0)
-            q.o.all = true;
-        else if ((v = cli_value(argc, argv, &i, "--input", &missing))) {
-            if (missing || !read_input(v, &q.input))
-                return cli_usage("model",
-                                 "--input needs HxW (or CxHxW), each "
-                                 "1 to %d, as 256x256",
-                                 MAX_SIDE);
-            q.has_input = true;
-        } else if ((v = cli_value(argc, argv, &i, "--key", &missing))) {
-            if (missing || !*v)
-                return cli_usage("model", "--key needs a value");
-            q.o.key = v;
-        } else if (arg[0] == '-' && arg[1])
+        const char *arg = argv[i];
+        if (take_flag(&q, arg))
+            continue;
+        int status = take_valued(&q, argc, argv, &i);
+        if (status > 0)
+            return status;
+        if (status == CLI_OK)
+            continue;
+        if (arg[0] == '-' && arg[1])
             return cli_unknown("model", arg, options);
-        else if (q.path)
+        if (q.path)
             return cli_usage("model", "one FILE, please");
-        else
-            q.path = arg;
+        q.path = arg;
     }
-    if (!q.path)
-        return cli_usage("model", "no FILE");
-    if (q.o.key && q.o.all)
-        return cli_usage("model", "--key or --all, not both");
-    return show(&q);
+    int status = check(&q);
+    return status ? status : show(&q);
 }
 
 static const struct cli_verb verb_model = {
     .name = "model",
-    .summary = "show a file of weights: tensors, shapes, GFLOP",
+    .summary = "show a file of weights: tensors, shapes, GFLOP; round it",
     .help = help,
     .run = model_run,
 };

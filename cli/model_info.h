@@ -74,4 +74,14 @@ enum err_code model_person(const struct model_info *i, bool table,
 enum err_code model_json(const struct model_info *i, struct buf *b,
                          struct err *e) MUST_USE;
 
+/* `facet model FILE --to f16 -o OUT`: write i->w rounded, and append what that
+ * did. */
+struct model_rounding {
+    const char *output;
+    const char *const *keep; /* tensors left as they are; NULL ends it */
+};
+enum err_code model_round(const struct model_info *i,
+                          const struct model_rounding *q, struct buf *b,
+                          struct err *e) MUST_USE;
+
 #endif
