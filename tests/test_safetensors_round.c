@@ -185,12 +185,14 @@ static void test_refuses(void **state)
     s = file_of(t, 1, meta);
     assert_int_equal(safetensors_round(s, NULL, path, &told, &e), ERR_ARG);
     assert_non_null(strstr(e.text, "is a checkpoint"));
-    assert_int_equal(safetensors_round(s, NULL, "/dev/null/x", &told, &e), ERR_ARG);
+    assert_int_equal(safetensors_round(s, NULL, "/dev/null/x", &told, &e),
+                     ERR_ARG);
     safetensors_free(&s);
     s = read_back();
     struct tensor *x = back(s, "a");
     assert_true(tensor_get(x, 1) == SAFETENSORS_F16_LARGEST);
-    assert_int_equal(safetensors_round(s, NULL, "/dev/null/x", &told, &e), ERR_IO);
+    assert_int_equal(safetensors_round(s, NULL, "/dev/null/x", &told, &e),
+                     ERR_IO);
     tensor_free(&x);
     safetensors_free(&s);
 }
