@@ -96,3 +96,30 @@ enum err_code draw_disc(struct tensor *img, int64_t x, int64_t y, double radius,
         }
     return OK;
 }
+
+enum err_code draw_box(struct tensor *img, const float box[4], int thick,
+                       const uint8_t rgb[3], struct err *e)
+{
+    int64_t v[4];
+    for (int i = 0; i < 4; i++) {
+        if (!(fabsf(box[i]) < (float)DRAW_MAX_COORD / 2))
+            return err_set(e, ERR_ARG, "a box that is out of range");
+        v[i] = (int64_t)lroundf(box[i]);
+    }
+    if (thick < 1 || thick > 64)
+        return err_set(e, ERR_ARG, "a line of %d pixels", thick);
+    enum err_code r = OK;
+    for (int k = 0; k < thick && !r; k++) {
+        int64_t x0 = v[0] + k, y0 = v[1] + k, x1 = v[2] - k, y1 = v[3] - k;
+        if (x0 > x1 || y0 > y1)
+            break;
+        r = draw_line(img, x0, y0, x1, y0, rgb, e);
+        if (!r)
+            r = draw_line(img, x1, y0, x1, y1, rgb, e);
+        if (!r)
+            r = draw_line(img, x1, y1, x0, y1, rgb, e);
+        if (!r)
+            r = draw_line(img, x0, y1, x0, y0, rgb, e);
+    }
+    return r;
+}

@@ -25,4 +25,9 @@ enum err_code draw_line(struct tensor *img, int64_t x0, int64_t y0, int64_t x1,
 enum err_code draw_disc(struct tensor *img, int64_t x, int64_t y, double radius,
                         const uint8_t rgb[3], struct err *e) MUST_USE;
 
+/* The outline of the box x0,y0,x1,y1 (pixel centres; rounded), `thick` pixels
+ * wide and growing inwards, clipped. thick 1..64; NaN or too far: ERR_ARG. */
+enum err_code draw_box(struct tensor *img, const float box[4], int thick,
+                       const uint8_t rgb[3], struct err *e) MUST_USE;
+
 #endif

@@ -93,22 +93,15 @@ enum err_code detector_train_validate(void *net, struct nn_params *ps,
     return r;
 }
 
+/* Clipped to the picture's own cell of the sheet. */
 static enum err_code frame_box(struct tensor *sheet, const float box[4],
                                int64_t x0, int64_t y0, int64_t side,
                                const uint8_t rgb[3], struct err *e)
 {
-    int64_t v[4];
-    for (int i = 0; i < 4; i++) {
-        int64_t at = (int64_t)lroundf(fminf(fmaxf(box[i], -1e4F), 1e4F));
-        at = at < 0 ? 0 : at > side - 1 ? side - 1 : at;
-        v[i] = at + (i % 2 ? y0 : x0);
-    }
-    enum err_code r = draw_line(sheet, v[0], v[1], v[2], v[1], rgb, e);
-    if (!r)
-        r = draw_line(sheet, v[2], v[1], v[2], v[3], rgb, e);
-    if (!r)
-        r = draw_line(sheet, v[2], v[3], v[0], v[3], rgb, e);
-    return r ? r : draw_line(sheet, v[0], v[3], v[0], v[1], rgb, e);
+    float v[4], last = (float)(side - 1);
+    for (int i = 0; i < 4; i++)
+        v[i] = fminf(fmaxf(box[i], 0), last) + (float)(i % 2 ? y0 : x0);
+    return draw_box(sheet, v, 1, rgb, e);
 }
 
 static enum err_code draw_one(struct detector_train *n, struct nn_net *use,
