@@ -11,6 +11,7 @@
 #include "lib/base/mem.h"
 #include "lib/models/fan_net.h"
 #include "lib/models/global_generator.h"
+#include "lib/models/lift.h"
 #include "lib/models/models.h"
 #include "lib/models/patch_gan.h"
 #include "lib/models/resnet_depth.h"
@@ -121,6 +122,13 @@ static int tiny_vgg(const struct nn_scope *s, int x)
     return vgg19_features(s, x, 2, feature);
 }
 
+static int tiny_lift(const struct nn_scope *s, int x)
+{
+    struct lift_spec p = {.width = 6, .blocks = 2, .codes = 3, .nodes = 4};
+    struct lift_out out;
+    return lift_net(s, x, &p, &out) ? out.head : -1;
+}
+
 static const struct tiny {
     const char *model; /* as it must be recognised */
     int (*build)(const struct nn_scope *s, int x);
@@ -142,6 +150,7 @@ static const struct tiny {
     {"resnet-34", tiny_resnet_34, {3, 32, 32}, 1},
     {"resnet-50", tiny_resnet_50, {3, 32, 32}, 1},
     {"vgg-19", tiny_vgg, {3, 16, 20}, 5},
+    {"lift", tiny_lift, {136, 1, 1}, 4},
 };
 #define N_TINY (sizeof tiny / sizeof *tiny)
 

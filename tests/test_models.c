@@ -262,6 +262,7 @@ static void test_sizes(void **state)
         {"resnet-50", {3, 224, 224}, 25557032, 8.18},
         {"unet", {6, 64, 64}, 31039491, 0},
         {"patch-gan", {3, 256, 256}, 2765633, 0},
+        {"lift", {136, 1, 1}, 1737949, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

@@ -49,15 +49,21 @@ bool lift_net(const struct nn_scope *s, int x, const struct lift_spec *spec,
 enum err_code lift_read(const struct safetensors *w, struct lift_spec *spec,
                         struct err *e)
 {
-    int out = part_dim(w, "", "head.weight", 2, 0);
+    return lift_read_under(w, "", spec, e);
+}
+
+enum err_code lift_read_under(const struct safetensors *w, const char *prefix,
+                              struct lift_spec *spec, struct err *e)
+{
+    int out = part_dim(w, prefix, "head.weight", 2, 0);
     *spec = (struct lift_spec){
-        .width = part_dim(w, "", "in.weight", 2, 0),
-        .blocks =
-            part_count(w, "", "block.", ".a.weight", 0, LIFT_MAX_BLOCKS + 1),
-        .codes = part_dim(w, "", "code.weight", 2, 0),
+        .width = part_dim(w, prefix, "in.weight", 2, 0),
+        .blocks = part_count(w, prefix, "block.", ".a.weight", 0,
+                             LIFT_MAX_BLOCKS + 1),
+        .codes = part_dim(w, prefix, "code.weight", 2, 0),
         .nodes = out / 3 - LIFT_POINTS,
     };
-    if (part_dim(w, "", "in.weight", 2, 1) != LIFT_POINTS * 2 || out % 3 ||
+    if (part_dim(w, prefix, "in.weight", 2, 1) != LIFT_POINTS * 2 || out % 3 ||
         !in_range(spec->width, 1, LIFT_MAX_WIDTH) ||
         !in_range(spec->blocks, 0, LIFT_MAX_BLOCKS) ||
         !in_range(spec->codes, 1, LIFT_MAX_CODES) ||

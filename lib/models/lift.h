@@ -36,5 +36,8 @@ bool lift_net(const struct nn_scope *s, int x, const struct lift_spec *spec,
 /* The sizes from a file's shapes. ERR_DATA if it is none of these. */
 enum err_code lift_read(const struct safetensors *w, struct lift_spec *spec,
                         struct err *e) MUST_USE;
+/* The same of tensors whose names begin with prefix. */
+enum err_code lift_read_under(const struct safetensors *w, const char *prefix,
+                              struct lift_spec *spec, struct err *e) MUST_USE;
 
 #endif

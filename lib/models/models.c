@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/geom/head_map.h"
 #include "lib/models/fan_net.h"
 #include "lib/models/global_generator.h"
+#include "lib/models/lift.h"
 #include "lib/models/patch_gan.h"
 #include "lib/models/resnet_depth.h"
 #include "lib/models/s3fd.h"
@@ -263,6 +265,34 @@ static enum err_code build_depth(const struct nn_scope *s, struct nn_shape in,
     return finish(s, resnet_depth(s, x, &r.spec, r.classes), e);
 }
 
+/* ---- lifting ---- */
+
+static bool is_lift(const struct safetensors *w, const char *prefix)
+{
+    struct lift_spec p;
+    return lift_read_under(w, prefix, &p, NULL) == OK;
+}
+
+static enum err_code build_lift(const struct nn_scope *s, struct nn_shape in,
+                                const struct safetensors *w, const char *prefix,
+                                struct err *e)
+{
+    /* models/lift-384.md */
+    struct lift_spec p = {
+        .width = 384, .blocks = 4, .codes = 48, .nodes = HEAD_MAP_NODES};
+    struct lift_out out;
+    enum err_code r = w ? lift_read_under(w, prefix, &p, e) : OK;
+    if (r)
+        return r;
+    if (lift_net(s, input(s, in, 2 * LIFT_POINTS), &p, &out)) {
+        nn_output(s->g, out.points);
+        nn_output(s->g, out.rotation);
+        nn_output(s->g, out.near);
+        nn_output(s->g, out.head);
+    }
+    return nn_graph_status(s->g, e);
+}
+
 /* ---- the table ---- */
 
 /* anchor: a tensor that every file of this network has, by which prefixes are
@@ -342,6 +372,13 @@ static const struct entry {
       is_vgg,
       build_vgg},
      "features.0.weight"},
+    {{"lift",
+      "68 picture points to 3-D points, pose and head surface (ours; blocks "
+      "of Martinez 2017)",
+      {2 * LIFT_POINTS, 1, 1},
+      is_lift,
+      build_lift},
+     "in.weight"},
 };
 
 size_t model_count(void)

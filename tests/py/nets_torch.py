@@ -169,6 +169,31 @@ class S3FD(nn.Module):
         return out
 
 
+class Lift(nn.Module):
+    """lib/models/lift.h: points, rotation, near, head."""
+
+    def __init__(self, width=384, blocks=4, codes=48, nodes=65 * 41,
+                 points=68):
+        super().__init__()
+        self.add_module('in', nn.Linear(2 * points, width))
+        self.block = nn.ModuleList(
+            nn.ModuleDict({k: nn.Linear(width, width) for k in 'ab'})
+            for _ in range(blocks))
+        self.points = nn.Linear(width, 3 * points)
+        self.rotation = nn.Linear(width, 9)
+        self.near = nn.Linear(width, 1)
+        self.code = nn.Linear(width, codes)
+        self.head = nn.Linear(codes, 3 * (points + nodes))
+
+    def forward(self, x):
+        x = self._modules['in'](x.flatten(1))
+        for b in self.block:
+            x = x + b['b'](F.relu(b['a'](F.relu(x))))
+        x = F.relu(x)
+        return [self.points(x), self.rotation(x), self.near(x),
+                self.head(self.code(x))]
+
+
 class GeneratorBlock(nn.Module):
     def __init__(self, c, norm):
         super().__init__()
