@@ -1,5 +1,5 @@
 /* How good detected boxes are: which true ones they found, and the average
- * precision over many pictures. Test: tests/test_boxes_match.c */
+ * precision over many pictures. Test: tests/test_box_match.c */
 #ifndef FACET_GEOM_BOX_MATCH_H
 #define FACET_GEOM_BOX_MATCH_H
 

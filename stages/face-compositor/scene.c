@@ -9,7 +9,7 @@
 /* Share of a box that must lie within the picture for it to be a face. */
 #define VISIBLE 0.45
 /* Share of another face that a paste may cover. */
-#define COVERED 0.08
+#define COVERED 0.04
 
 /* From the picture to the scene. */
 static struct affine forth(const struct shot *shot,
@@ -130,16 +130,29 @@ static enum err_code blend(struct scene *s, const struct tensor *frame,
     return rc;
 }
 
+/* Reflection, as far as it does not show the face again: that would be one
+ * that nobody is told of. */
+static void widen(const struct shot *shot, struct region *r)
+{
+    const double *b = shot->box;
+    double w = b[2] - b[0], h = b[3] - b[1];
+    double right = r->x1 - b[2], bottom = r->y1 - b[3];
+    r->x0 -= fmax(b[0] - r->x0 - 0.3 * w, 0);
+    r->y0 -= fmax(b[1] - r->y0 - 0.6 * h, 0);
+    r->x1 += fmax(right - 0.3 * w, 0);
+    r->y1 += fmax(bottom - 0.2 * h, 0);
+}
+
 enum err_code scene_whole(struct scene *s, const struct shot *shot,
                           const struct scene_place *at, bool reflect,
                           struct err *e)
 {
     struct affine to = forth(shot, at);
     double w = (double)shot->frame->shape[1], h = (double)shot->frame->shape[0];
-    double box[4], far = 1e5;
+    double box[4];
     struct region all = {-0.5, -0.5, w - 0.5, h - 0.5, false, 1e-3};
     if (reflect)
-        all = (struct region){-far, -far, far, far, false, 1};
+        widen(shot, &all);
     enum err_code r = blend(s, shot->frame, &to, &all, e);
     box_in_scene(shot, &to, box);
     if (!r)

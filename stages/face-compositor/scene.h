@@ -47,7 +47,8 @@ struct scene_place {
 enum err_code scene_ground(struct scene *s, const struct shot *const *shot,
                            int n, struct err *e) MUST_USE;
 /* The whole picture, so that its face stands at the place; beyond its border
- * the ground stays, or the picture goes on by reflection. */
+ * the ground stays, or the picture goes on by reflection as far as that does
+ * not show its face again. */
 enum err_code scene_whole(struct scene *s, const struct shot *shot,
                           const struct scene_place *at, bool reflect,
                           struct err *e) MUST_USE;
