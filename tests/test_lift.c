@@ -16,6 +16,7 @@
 #include "lib/geom/head.h"
 #include "lib/geom/rotation.h"
 #include "lib/models/lift.h"
+#include "lib/models/lifter.h"
 #include "lib/nn/net.h"
 
 static struct err e;
@@ -250,6 +251,90 @@ static void test_net_refuses(void **state)
     safetensors_free(&w);
 }
 
+static struct safetensors *shipped(void)
+{
+    struct safetensors *w = NULL;
+    assert_int_equal(safetensors_open("models/lift-384.safetensors", &w, &e),
+                     OK);
+    return w;
+}
+
+/* The whole of it on the mean head, turned: pose and depth come back roughly
+ * (the network's own error is some 4 % of the outer-eye distance), and a face
+ * that is moved and twice as large gives the same, moved. */
+static void test_lifter(void **state)
+{
+    (void)state;
+    struct safetensors *w = shipped();
+    const struct nn_options o = {.mode = NN_EXACT};
+    struct lifter *l = NULL;
+    struct lifted a, b;
+    struct face_place seen = {.near = 0.05, .scale = 60, .t = {100, 90, 0}};
+    float p[LANDMARKS][3], xyz[LANDMARKS][3], far[LANDMARKS][2];
+    assert_int_equal(lifter_new(w, &o, &l, &e), OK);
+    safetensors_free(&w); /* is not needed any more */
+    assert_int_equal(head_landmarks(NULL, p, &e), OK);
+    rotation_from_euler(5, 25, -10, seen.r);
+    face_place_at(&seen, (const float(*)[3])p, LANDMARKS, xyz);
+    assert_int_equal(lifter_lift(l, xyz[0], 3, &a, &e), OK);
+    assert_true(fabs(a.yaw - 25) < 5 && fabs(a.pitch - 5) < 5 &&
+                fabs(a.roll + 10) < 5);
+    double eye = landmark_outer_eye(xyz[0], 3), mean = 0;
+    for (int i = 0; i < LANDMARKS; i++) {
+        mean += (double)xyz[i][2] / LANDMARKS;
+        far[i][0] = 2 * xyz[i][0] + 50;
+        far[i][1] = 2 * xyz[i][1] - 7;
+    }
+    for (int i = 17; i < LANDMARKS; i++)
+        assert_true(fabs((double)(a.xyz[i][2] - xyz[i][2]) + mean) < 0.2 * eye);
+    assert_int_equal(lifter_lift(l, far[0], 2, &b, &e), OK);
+    assert_true(fabs(b.yaw - a.yaw) < 1e-2);
+    for (int i = 0; i < LANDMARKS; i++) {
+        assert_true(fabsf(b.xyz[i][0] - 2 * a.xyz[i][0] - 50) < 2e-2F);
+        assert_true(fabsf(b.xyz[i][1] - 2 * a.xyz[i][1] + 7) < 2e-2F);
+        assert_true(fabsf(b.xyz[i][2] - 2 * a.xyz[i][2]) < 2e-2F);
+    }
+    int n = lifter_nodes(l);
+    float(*map)[3] = mem_array((size_t)n, sizeof *map);
+    assert_non_null(map);
+    lifter_surface(l, &b, map);
+    double nearest = 1e9; /* the nose's tip lies on the surface */
+    for (int i = 0; i < n; i++)
+        nearest = fmin(nearest, hypot((double)(map[i][0] - b.xyz[30][0]),
+                                      (double)(map[i][1] - b.xyz[30][1])));
+    assert_true(nearest < 0.15 * 2 * eye);
+    mem_free(map);
+    far[7][0] = NAN;
+    assert_int_equal(lifter_lift(l, far[0], 2, &b, &e), ERR_DATA);
+    lifter_free(&l);
+}
+
+static void test_lifter_refuses(void **state)
+{
+    (void)state;
+    const struct nn_options o = {.mode = NN_EXACT};
+    struct safetensors *w = NULL;
+    struct lifter *l = NULL;
+    assert_int_equal(safetensors_open("models/fan1-128.safetensors", &w, &e),
+                     OK);
+    assert_int_equal(lifter_new(w, &o, &l, &e), ERR_DATA);
+    assert_null(l);
+    safetensors_free(&w);
+    w = shipped();
+    int64_t live = mem_live();
+    bool hit = true;
+    for (uint64_t nth = 1; hit; nth += nth / 8 + 1) {
+        mem_fail_nth(nth);
+        enum err_code r = lifter_new(w, &o, &l, &e);
+        hit = mem_fail_hit();
+        mem_fail_nth(0);
+        assert_int_equal(r, hit ? ERR_NOMEM : OK);
+        lifter_free(&l);
+        assert_int_equal(mem_live(), live);
+    }
+    safetensors_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +343,8 @@ int main(void)
         cmocka_unit_test(test_place),
         cmocka_unit_test(test_net),
         cmocka_unit_test(test_net_refuses),
+        cmocka_unit_test(test_lifter),
+        cmocka_unit_test(test_lifter_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
