@@ -73,6 +73,13 @@
         "bits' precision, weights in f32.")
 /* clang-format on */
 
+/* The first member of a trainer stage's context, so that the calls below can be
+ * its transform and finish. */
+struct training {
+    struct train_options o;
+    struct trainer *loop; /* trainer_free in the stage's close */
+};
+
 static inline void training_status(void *s, const char *text)
 {
     stage_status(s, "%s", text);
@@ -129,6 +136,24 @@ static inline enum err_code MUST_USE training_item(struct trainer *t,
     if (r && !item_only && r != ERR_CANCEL)
         stage_break(s, r, "%s", e->text);
     return r;
+}
+
+/* Of stages that give the loop every item as it comes. */
+static inline enum err_code training_transform(void *ctx, struct stage *s,
+                                               struct item *const *in, size_t n,
+                                               struct err *e)
+{
+    struct training *t = ctx;
+    (void)n; /* one item a call: rows are gathered by the loop */
+    return training_item(t->loop, s, in[0], e);
+}
+
+static inline enum err_code training_finish(void *ctx, struct stage *s,
+                                            struct err *e)
+{
+    struct training *t = ctx;
+    (void)s;
+    return trainer_finish(t->loop, e);
 }
 
 #endif

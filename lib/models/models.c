@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/geom/head_map.h"
+#include "lib/models/detector.h"
 #include "lib/models/fan_net.h"
 #include "lib/models/global_generator.h"
 #include "lib/models/lift.h"
@@ -68,6 +69,29 @@ static enum err_code build_s3fd(const struct nn_scope *s, struct nn_shape in,
         nn_output(s->g, level[i].score);
         nn_output(s->g, level[i].box);
     }
+    return nn_graph_status(s->g, e);
+}
+
+/* ---- our face detector ---- */
+
+static bool is_detector(const struct safetensors *w, const char *prefix)
+{
+    int width;
+    return detector_read(w, prefix, &width, NULL) == OK;
+}
+
+static enum err_code build_detector(const struct nn_scope *s,
+                                    struct nn_shape in,
+                                    const struct safetensors *w,
+                                    const char *prefix, struct err *e)
+{
+    int level[DETECTOR_LEVELS], width = 0;
+    enum err_code r = w ? detector_read(w, prefix, &width, e) : OK;
+    if (r)
+        return r;
+    if (detector_net(s, input(s, in, 3), width, level))
+        for (int i = 0; i < DETECTOR_LEVELS; i++)
+            nn_output(s->g, level[i]);
     return nn_graph_status(s->g, e);
 }
 
@@ -321,6 +345,13 @@ static const struct entry {
       is_s3fd,
       build_s3fd},
      "conv1_1.weight"},
+    {{"face-detector",
+      "our face detector, scores and boxes at three strides (after FCOS, Tian "
+      "2019)",
+      {3, 320, 320},
+      is_detector,
+      build_detector},
+     "stem1.weight"},
     {{"global-generator",
       "pose2pose's generator: frame and pose picture to frame (Wang 2018; "
       "IQTLabs/3-D_DataAugmentation)",

@@ -7,11 +7,10 @@
 #include "stages/training.h"
 
 struct detector_trainer {
-    struct train_options train;
+    struct training training;
     int64_t width, size;
     double alpha, gamma, box;
     struct detector_train net;
-    struct trainer *loop;
 };
 
 static const char card[] =
@@ -34,7 +33,7 @@ static enum err_code detector_open(void *ctx, struct stage *s, struct err *e)
     c->net.width = (int)c->width;
     c->net.side = c->size;
     c->net.loss = (struct detector_loss_spec){c->alpha, c->gamma, c->box};
-    enum err_code r = detector_train_new(&c->net, &c->train, e);
+    enum err_code r = detector_train_new(&c->net, &c->training.o, e);
     if (r)
         return r;
     const struct train_task task = {
@@ -53,29 +52,13 @@ static enum err_code detector_open(void *ctx, struct stage *s, struct err *e)
         .meta = meta,
         .card = card,
     };
-    return training_open(s, &c->train, &task, &c->loop, e);
-}
-
-static enum err_code detector_transform(void *ctx, struct stage *s,
-                                        struct item *const *in, size_t n,
-                                        struct err *e)
-{
-    struct detector_trainer *c = ctx;
-    (void)n; /* one item a call: rows are gathered by the loop */
-    return training_item(c->loop, s, in[0], e);
-}
-
-static enum err_code detector_finish(void *ctx, struct stage *s, struct err *e)
-{
-    struct detector_trainer *c = ctx;
-    (void)s;
-    return trainer_finish(c->loop, e);
+    return training_open(s, &c->training.o, &task, &c->training.loop, e);
 }
 
 static void detector_close(void *ctx)
 {
     struct detector_trainer *c = ctx;
-    trainer_free(&c->loop);
+    trainer_free(&c->training.loop);
     detector_train_free(&c->net);
 }
 
@@ -89,7 +72,7 @@ static const struct stage_port in_ports[] = {
 };
 #define AT(m) offsetof(struct detector_trainer, m)
 static const struct stage_param params[] = {
-    TRAINING_PARAMS(struct detector_trainer, train, "2e-3", "16", "40"),
+    TRAINING_PARAMS(struct detector_trainer, training.o, "2e-3", "16", "40"),
     {"width", PARAM_INT, AT(width), "16", 4, DETECTOR_MAX_WIDTH, NULL, NULL,
      "Of the first convolution; all others follow."},
     {"size", PARAM_INT, AT(size), "320", 64, 2048, NULL, "px",
@@ -112,8 +95,8 @@ static const struct stage_desc desc = {
     .params = params,
     .ctx_size = sizeof(struct detector_trainer),
     .open = detector_open,
-    .transform = detector_transform,
-    .finish = detector_finish,
+    .transform = training_transform,
+    .finish = training_finish,
     .close = detector_close,
 };
 

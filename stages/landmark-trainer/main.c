@@ -7,11 +7,10 @@
 #include "stages/training.h"
 
 struct landmark_trainer {
-    struct train_options train;
+    struct training training;
     int64_t stacks, features, stem, trunk;
     double sigma, points;
     struct landmark_net net;
-    struct trainer *loop;
 };
 
 static const char card[] =
@@ -43,7 +42,7 @@ static enum err_code trainer_stage_open(void *ctx, struct stage *s,
                                         .points = 68};
     c->net.loss =
         (struct fan_loss_spec){.sigma = c->sigma, .points = c->points};
-    enum err_code r = landmark_net_new(&c->net, &c->train, e);
+    enum err_code r = landmark_net_new(&c->net, &c->training.o, e);
     if (r)
         return r;
     const struct train_task task = {
@@ -61,30 +60,13 @@ static enum err_code trainer_stage_open(void *ctx, struct stage *s,
         .meta = meta,
         .card = card,
     };
-    return training_open(s, &c->train, &task, &c->loop, e);
-}
-
-static enum err_code trainer_stage_transform(void *ctx, struct stage *s,
-                                             struct item *const *in, size_t n,
-                                             struct err *e)
-{
-    struct landmark_trainer *c = ctx;
-    (void)n; /* one item a call: rows are gathered by the loop */
-    return training_item(c->loop, s, in[0], e);
-}
-
-static enum err_code trainer_stage_finish(void *ctx, struct stage *s,
-                                          struct err *e)
-{
-    struct landmark_trainer *c = ctx;
-    (void)s;
-    return trainer_finish(c->loop, e);
+    return training_open(s, &c->training.o, &task, &c->training.loop, e);
 }
 
 static void trainer_stage_close(void *ctx)
 {
     struct landmark_trainer *c = ctx;
-    trainer_free(&c->loop);
+    trainer_free(&c->training.loop);
     landmark_net_free(&c->net);
 }
 
@@ -99,7 +81,7 @@ static const struct stage_port in_ports[] = {
 };
 #define AT(m) offsetof(struct landmark_trainer, m)
 static const struct stage_param params[] = {
-    TRAINING_PARAMS(struct landmark_trainer, train, "2e-3", "8", "60"),
+    TRAINING_PARAMS(struct landmark_trainer, training.o, "3e-3", "16", "100"),
     {"stacks", PARAM_INT, AT(stacks), "1", 1, FAN_NET_MAX_STACKS, NULL, NULL,
      "Hourglasses one after the other."},
     {"features", PARAM_INT, AT(features), "128", 4, FAN_NET_MAX_FEATURES, NULL,
@@ -124,8 +106,8 @@ static const struct stage_desc desc = {
     .params = params,
     .ctx_size = sizeof(struct landmark_trainer),
     .open = trainer_stage_open,
-    .transform = trainer_stage_transform,
-    .finish = trainer_stage_finish,
+    .transform = training_transform,
+    .finish = training_finish,
     .close = trainer_stage_close,
 };
 

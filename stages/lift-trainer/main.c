@@ -11,12 +11,11 @@
 #define MAX_HELD 65536
 
 struct lift_trainer {
-    struct train_options train;
+    struct training training;
     int64_t width, blocks, codes;
     double w_points, w_rotation, w_near, w_head;
     bool surface;
     struct lift_train net;
-    struct trainer *loop;
     struct item **held; /* validation samples until all are there */
     int64_t n_held;
     bool begun; /* the last layer's beginning is made, or not needed */
@@ -49,7 +48,7 @@ static enum err_code open_(void *ctx, struct stage *s, struct err *e)
     n->w_rotation = c->w_rotation;
     n->w_near = c->w_near;
     n->w_head = c->w_head;
-    enum err_code r = lift_train_new(n, &c->train, e);
+    enum err_code r = lift_train_new(n, &c->training.o, e);
     if (r)
         return r;
     const struct train_task task = {
@@ -66,8 +65,9 @@ static enum err_code open_(void *ctx, struct stage *s, struct err *e)
         .meta = meta,
         .card = card,
     };
-    r = training_open(s, &c->train, &task, &c->loop, e);
-    c->begun = !r && (trainer_steps(c->loop) > 0 || *c->train.init);
+    r = training_open(s, &c->training.o, &task, &c->training.loop, e);
+    c->begun =
+        !r && (trainer_steps(c->training.loop) > 0 || *c->training.o.init);
     return r;
 }
 
@@ -124,13 +124,13 @@ static enum err_code transform(void *ctx, struct stage *s,
             return r;
         }
     }
-    return training_item(c->loop, s, in[0], e);
+    return training_item(c->training.loop, s, in[0], e);
 }
 
 static enum err_code finish(void *ctx, struct stage *s, struct err *e)
 {
     struct lift_trainer *c = ctx;
-    enum err_code r = trainer_finish(c->loop, e);
+    enum err_code r = trainer_finish(c->training.loop, e);
     if (!r && c->net.yaw_mae > 0)
         stage_report(s, "yaw MAE of the last validation %.2f deg",
                      c->net.yaw_mae);
@@ -141,7 +141,7 @@ static void close_(void *ctx)
 {
     struct lift_trainer *c = ctx;
     drop_held(c);
-    trainer_free(&c->loop);
+    trainer_free(&c->training.loop);
     lift_train_free(&c->net);
 }
 
@@ -156,7 +156,7 @@ static const struct stage_port in_ports[] = {
 };
 #define AT(m) offsetof(struct lift_trainer, m)
 static const struct stage_param params[] = {
-    TRAINING_PARAMS(struct lift_trainer, train, "1e-3", "256", "60"),
+    TRAINING_PARAMS(struct lift_trainer, training.o, "1e-3", "256", "60"),
     {"width", PARAM_INT, AT(width), "384", 4, LIFT_MAX_WIDTH, NULL, NULL,
      "Of the hidden layers."},
     {"blocks", PARAM_INT, AT(blocks), "4", 0, LIFT_MAX_BLOCKS, NULL, NULL,
