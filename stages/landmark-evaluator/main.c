@@ -9,6 +9,7 @@
 #include "lib/base/text.h"
 #include "lib/flow/stage.h"
 #include "lib/geom/landmarks.h"
+#include "stages/landmark-evaluator/worst.h"
 
 /* One face. Errors are distances over the outer-eye distance. */
 struct result {
@@ -18,8 +19,10 @@ struct result {
 };
 
 struct evaluator {
-    const char *csv;
+    const char *csv, *sheet;
+    int64_t most;
     double limit; /* percent */
+    struct worst worst;
     bool groups;
     struct result *row;
     size_t n, cap;
@@ -73,6 +76,13 @@ static void measure(const struct tensor *found, const struct tensor *truth,
     }
 }
 
+static enum err_code evaluator_open(void *ctx, struct stage *s, struct err *e)
+{
+    struct evaluator *c = ctx;
+    (void)s;
+    return worst_start(&c->worst, *c->sheet ? (size_t)c->most : 0, e);
+}
+
 static enum err_code evaluator_transform(void *ctx, struct stage *s,
                                          struct item *const *in, size_t n,
                                          struct err *e)
@@ -104,7 +114,9 @@ static enum err_code evaluator_transform(void *ctx, struct stage *s,
         return err_set(e, ERR_DATA, "the landmarks are not finite");
     }
     r->found = true;
-    return OK;
+    return worst_add(&c->worst, item_tensor(in[0], "frame"), r->path, r->nme,
+                     tensor_f32(found), (size_t)found->shape[1],
+                     tensor_f32(truth), (size_t)truth->shape[1], e);
 }
 
 static int by_path(const void *a, const void *b)
@@ -223,7 +235,8 @@ static enum err_code evaluator_finish(void *ctx, struct stage *s, struct err *e)
         qsort(sorted, found, sizeof *sorted, by_error);
     report(c, s, sorted, found);
     mem_free(sorted);
-    return *c->csv ? write_csv(c, e) : OK;
+    enum err_code r = *c->csv ? write_csv(c, e) : OK;
+    return !r && *c->sheet ? worst_write(&c->worst, c->sheet, e) : r;
 }
 
 static void evaluator_close(void *ctx)
@@ -232,13 +245,15 @@ static void evaluator_close(void *ctx)
     for (size_t i = 0; i < c->n; i++)
         mem_free(c->row[i].path);
     mem_free(c->row);
+    worst_free(&c->worst);
     c->row = NULL;
     c->n = 0;
 }
 
 static const struct stage_port in_ports[] = {
     {"in",
-     "landmarks_true f32[68,*], landmarks f32[68,*]?, score f64?, path str?",
+     "landmarks_true f32[68,*], landmarks f32[68,*]?, score f64?, path str?, "
+     "frame u8[H,W,3]?",
      "Faces with annotated and found points in pixels; one without found "
      "points (or set aside by an earlier stage) counts as not found."},
     {NULL, NULL, NULL},
@@ -247,6 +262,12 @@ static const struct stage_param params[] = {
     {"csv", PARAM_PATH, offsetof(struct evaluator, csv), "", 0, 0, NULL, NULL,
      "Write a table of all faces here: path, found, error, score, error by "
      "group of points."},
+    {"sheet", PARAM_PATH, offsetof(struct evaluator, sheet), "", 0, 0, NULL,
+     NULL,
+     "Write a picture of the worst faces here: true points green, found ones "
+     "red."},
+    {"worst", PARAM_INT, offsetof(struct evaluator, most), "20", 1, 1000, NULL,
+     NULL, "How many faces the sheet has."},
     {"limit", PARAM_FLOAT, offsetof(struct evaluator, limit), "8", 0.1, 100,
      NULL, "%", "An error beyond this is a failure; the end of the AUC."},
     {"groups", PARAM_BOOL, offsetof(struct evaluator, groups), "false", 0, 0,
@@ -262,6 +283,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .params = params,
     .ctx_size = sizeof(struct evaluator),
+    .open = evaluator_open,
     .transform = evaluator_transform,
     .finish = evaluator_finish,
     .close = evaluator_close,
