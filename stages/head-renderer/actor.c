@@ -133,6 +133,23 @@ void actor_picture(const struct actor *a, const struct actor_range *g,
     out->grain_seed = rng_u64(&r);
 }
 
+void actor_still(const struct actor *a, const struct actor_range *g,
+                 int64_t number, struct render_scene *out)
+{
+    actor_picture(a, g, 0, out);
+    out->grain_seed = mix_seed(a->seed, (uint64_t)number, 7);
+}
+
+void actor_sway(const struct actor *a, const struct actor_range *g,
+                int64_t number, double t, struct render_scene *out)
+{
+    double w = 2 * PI * g->sway_hz * t;
+    actor_still(a, g, number, out);
+    out->pose_deg[1] += g->sway_deg * sin(w + a->phase[0]);
+    out->cx += g->travel * a->scale_px * sin(w + a->phase[1]);
+    out->cy += g->travel / 2 * a->scale_px * sin(0.7 * w + a->phase[2]);
+}
+
 /* A slow smooth wave in -1..1 that does not repeat within a clip. */
 static double wave(const struct actor *a, int k, double hz, double t)
 {

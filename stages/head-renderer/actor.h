@@ -16,6 +16,7 @@ struct actor_range {
     int width, height;
     int back, light; /* 0 random, else the choice */
     double grain;
+    double sway_deg, travel, sway_hz; /* of actor_sway */
     bool turn_in_place; /* keep the mean of the points where it is */
 };
 
@@ -38,6 +39,14 @@ void actor_picture(const struct actor *a, const struct actor_range *range,
 /* The moving picture at t seconds. */
 void actor_at(const struct actor *a, const struct actor_range *range, double t,
               struct render_scene *out);
+/* Picture 0 held: in frame `number` only the grain is another. */
+void actor_still(const struct actor *a, const struct actor_range *range,
+                 int64_t number, struct render_scene *out);
+/* The same head, face unmoved, at t seconds: turning to and fro by sway_deg,
+ * going to and fro by `travel` outer-eye distances (half that up and down, at
+ * 0.7 times the pace). */
+void actor_sway(const struct actor *a, const struct actor_range *range,
+                int64_t number, double t, struct render_scene *out);
 /* The actor at rest, turned in place by degrees. */
 void actor_turned(const struct actor *a, double rx, double ry, double rz,
                   struct render_scene *out);

@@ -7,12 +7,15 @@
 #include "lib/base/mem.h"
 #include "lib/flow/stage.h"
 #include "lib/geom/head_map.h"
+#include "lib/media/effects.h"
 #include "stages/head-renderer/actor.h"
 
 struct ctx {
     int64_t heads, first, frames, samples, seed;
     int mode, back, light;
-    const char *size;
+    int64_t jpeg;
+    const char *size, *snippet;
+    double sway, travel, sway_hz;
     double yaw, pitch, roll, expression, jitter, fill, fov, fps, test_share;
     double grain;
     struct stage_floats rx, ry, rz;
@@ -26,7 +29,7 @@ struct ctx {
     struct head_node *map; /* with surface */
 };
 
-enum { MODE_PICTURE, MODE_CLIP };
+enum { MODE_PICTURE, MODE_CLIP, MODE_STILL, MODE_SWAY };
 
 static enum err_code parse_size(const char *text, int *w, int *h, struct err *e)
 {
@@ -73,11 +76,25 @@ static enum err_code open_map(struct ctx *c, struct err *e)
     return rc;
 }
 
+/* It becomes a file's name. */
+static enum err_code check_snippet(const char *v, struct err *e)
+{
+    size_t n = strlen(v);
+    if (n >= 1 && n <= 40 && v[0] != '.' && !strchr(v, '/'))
+        return OK;
+    return err_set(e, ERR_ARG,
+                   "snippet '%.50s' is no name: 1 to 40 characters, no '/', no "
+                   "'.' first",
+                   v);
+}
+
 static enum err_code open_(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
     struct actor_range *g = &c->range;
-    enum err_code rc = parse_size(c->size, &g->width, &g->height, e);
+    enum err_code rc = check_snippet(c->snippet, e);
+    if (rc == OK)
+        rc = parse_size(c->size, &g->width, &g->height, e);
     if (rc != OK)
         return rc;
     g->pitch = c->pitch;
@@ -90,7 +107,10 @@ static enum err_code open_(void *ctx, struct stage *s, struct err *e)
     g->back = c->back;
     g->light = c->light;
     g->grain = c->grain;
-    g->turn_in_place = c->mode == MODE_PICTURE || is_grid(c);
+    g->sway_deg = c->sway;
+    g->travel = c->travel;
+    g->sway_hz = c->sway_hz;
+    g->turn_in_place = c->mode != MODE_CLIP || is_grid(c);
     c->per_head = c->frames;
     if (is_grid(c))
         c->per_head = (int64_t)(count_or_one(&c->rx) * count_or_one(&c->ry) *
@@ -123,6 +143,10 @@ static void scene_at(const struct ctx *c, struct render_scene *out)
                      grid_value(&c->rz, f % nz), out);
     } else if (c->mode == MODE_CLIP) {
         actor_at(&c->actor, &c->range, (double)f / c->fps, out);
+    } else if (c->mode == MODE_STILL) {
+        actor_still(&c->actor, &c->range, f, out);
+    } else if (c->mode == MODE_SWAY) {
+        actor_sway(&c->actor, &c->range, f, (double)f / c->fps, out);
     } else {
         actor_picture(&c->actor, &c->range, f, out);
     }
@@ -170,15 +194,15 @@ static enum err_code set_values(const struct ctx *c, struct item *it,
                                 struct err *e)
 {
     int64_t number = c->first + c->head;
-    char name[32], clip[64], key[64];
+    char name[32], clip[96], key[64];
     snprintf(name, sizeof name, "head%05lld", (long long)number);
-    snprintf(clip, sizeof clip, "%s/video/00001", name);
+    snprintf(clip, sizeof clip, "%s/video/%s", name, c->snippet);
     snprintf(key, sizeof key, "%lld/%s/%lld", (long long)c->seed, name,
              (long long)c->frame);
     item_set_key(it, key);
     enum err_code rc = item_set_str(it, "name", name, e);
     if (rc == OK)
-        rc = item_set_str(it, "snippet", "00001", e);
+        rc = item_set_str(it, "snippet", c->snippet, e);
     if (rc == OK)
         rc = item_set_str(it, "clip", clip, e);
     if (rc == OK)
@@ -225,6 +249,8 @@ static enum err_code draw(struct ctx *c, struct stage *s, struct err *e)
     scene_at(c, &scene);
     enum err_code rc =
         render_draw(c->render, &scene, tensor_u8(frame), points, e);
+    if (rc == OK && c->jpeg > 0)
+        rc = effect_jpeg(&frame, (int)c->jpeg, e);
     if (rc == OK)
         rc = item_set_tensor(it, "frame", frame, e);
     else
@@ -284,9 +310,12 @@ static const struct stage_param params[] = {
      "number of the first; head N of a seed is always the same"},
     {"frames", PARAM_INT, AT(frames), "25", 1, 1000000, NULL, NULL,
      "pictures of each identity"},
-    {"mode", PARAM_ENUM, AT(mode), "picture", 0, 0, "picture|clip", NULL,
+    {"mode", PARAM_ENUM, AT(mode), "picture", 0, 0, "picture|clip|still|sway",
+     NULL,
      "picture: every frame a new pose and expression; clip: a talking head "
-     "that moves smoothly, turning about the neck"},
+     "that moves smoothly, turning about the neck; still: the first picture "
+     "held, with new grain each frame; sway: the same head, moved and turned "
+     "to and fro"},
     {"size", PARAM_STR, AT(size), "256", 0, 0, NULL, "px",
      "picture size: WIDTHxHEIGHT or one number"},
     {"seed", PARAM_INT, AT(seed), "1", 0, 1e15, NULL, NULL,
@@ -321,6 +350,16 @@ static const struct stage_param params[] = {
      "give the head's position map in the picture, too (lib/geom/head_map.h)"},
     {"grain", PARAM_FLOAT, AT(grain), "1", 0, 20, NULL, NULL,
      "sensor noise, standard deviation in grey levels"},
+    {"jpeg", PARAM_INT, AT(jpeg), "0", 0, 100, NULL, NULL,
+     "pictures are compressed as JPEG of this quality and read again; 0: not"},
+    {"sway", PARAM_FLOAT, AT(sway), "15", 0, 90, NULL, "deg",
+     "of mode sway: turn to either side"},
+    {"travel", PARAM_FLOAT, AT(travel), "0.5", 0, 5, NULL, NULL,
+     "of mode sway: outer-eye distances that the head goes to either side"},
+    {"sway-hz", PARAM_FLOAT, AT(sway_hz), "0.5", 0, 30, NULL, "Hz",
+     "of mode sway: how often to and fro"},
+    {"snippet", PARAM_STR, AT(snippet), "00001", 0, 0, NULL, NULL,
+     "name of the clip, the same for each head"},
     {"fps", PARAM_FLOAT, AT(fps), "25", 1, 240, NULL, NULL,
      "frames a second of a clip"},
     {"test-share", PARAM_FLOAT, AT(test_share), "0.25", 0, 1, NULL, NULL,

@@ -62,6 +62,31 @@ field m.tape landmarks_true | awk '
 	END {if (NR != 816 || most > 2 || most < 0.05) {print NR, most; exit 1}}' ||
 	fail "the clip's motion"
 
+# A still head: the points stay, the pictures have grain of their own. The same
+# head swaying: it leaves its place, and turns.
+small="--heads 1 --frames 8 --size 48 --samples 1 --fps 8"
+"$render" --stdio --mode still $small > s.tape
+"$render" --stdio --mode sway --snippet s2 $small > w.tape
+[ "$(field s.tape landmarks_true | sort -u | wc -l)" -eq 68 ] || fail "a still head moves"
+"$facet" tape get -n 0 -o 0.png s.tape frame
+"$facet" tape get -n 1 -o 1.png s.tape frame
+cmp -s 0.png 1.png && fail "no grain"
+[ "$(field w.tape yaw_true | sort -u | wc -l)" -eq 8 ] || fail "it does not turn"
+field w.tape landmarks_true | awk '
+	{i = int((NR - 1) / 68); sx[i] += $1 / 68}
+	END {
+		for (i = 0; i < 8; i++) {
+			if (!i || sx[i] < lo) lo = sx[i]
+			if (!i || sx[i] > hi) hi = sx[i]
+		}
+		# half an eye distance (7 px) to either side, a quarter of a period missed
+		if (hi - lo < 5 || hi - lo > 16) {print hi - lo; exit 1}
+	}' || fail "it does not go to and fro"
+"$facet" tape show w.tape | grep -q 'head00001/video/s2' || fail "snippet"
+"$render" --stdio --mode still --jpeg 20 $small > j.tape
+"$facet" tape get -n 0 -o j.png j.tape frame
+cmp -s 0.png j.png && fail "jpeg changes nothing"
+
 # answers STATUS TEXT COMMAND...
 answers() {
 	status=$1 text=$2
@@ -73,6 +98,7 @@ answers() {
 }
 answers 3 "size '3' is not WIDTHxHEIGHT" "$render" --stdio --size 3
 answers 3 "size '64x' is not WIDTHxHEIGHT" "$render" --stdio --size 64x
+answers 3 "snippet '../x' is no name" "$render" --stdio --snippet ../x
 answers 2 "200 is outside 0..90" "$render" --stdio --yaw 200
 answers 2 "did you mean 'clip'" "$render" --stdio --mode clp
 answers 0 "landmarks_true f32[68,3]" "$render" --describe
