@@ -4,9 +4,13 @@
  * for Noisy Input in Interactive Systems", CHI 2012, and its reference code.
  * Test: tests/test_one_euro.c
  *
- * What differs: each point has one cutoff for its coordinates, from the length
- * of its speed in the picture, and speed is in face sizes (outer-eye distances)
- * a second: the same numbers serve any resolution and distance. */
+ * What differs: the points of a group (landmark_groups: jaw, a brow, an eye ...)
+ * have one cutoff, from the length of their mean speed in the picture. They move
+ * together and tremble apart, so the mean tells motion from noise far better
+ * than a point's own speed does (docs/video.md). And speed is in face sizes
+ * (outer-eye distances) a second: the same numbers serve any resolution and
+ * distance. In steady motion points stay behind by less than 1 / (2 pi beta)
+ * face sizes, whatever the speed. */
 #ifndef FACET_GEOM_ONE_EURO_H
 #define FACET_GEOM_ONE_EURO_H
 
@@ -15,7 +19,7 @@
 #include "lib/geom/landmarks.h"
 
 struct one_euro {
-    double min_cutoff; /* Hz, > 0: of a point at rest */
+    double min_cutoff; /* Hz, > 0: of points at rest */
     double beta;       /* Hz per (face size a second), >= 0 */
     double d_cutoff;   /* Hz, > 0: of the speed */
 };

@@ -227,11 +227,12 @@ static const struct stage_port out_ports[] = {
 
 #define AT(m) offsetof(struct smoother, m)
 static const struct stage_param params[] = {
-    {"min-cutoff", PARAM_FLOAT, AT(min_cutoff), "1", 0.001, 1000, NULL, "Hz",
-     "of a point at rest; lower is steadier and lags more"},
-    {"beta", PARAM_FLOAT, AT(beta), "5", 0, 10000, NULL, "Hz s",
-     "how the cutoff rises with a point's speed in outer-eye distances a "
-     "second; higher lags less"},
+    {"min-cutoff", PARAM_FLOAT, AT(min_cutoff), "0.5", 0.001, 1000, NULL, "Hz",
+     "of points at rest; lower is steadier, and slower to settle"},
+    {"beta", PARAM_FLOAT, AT(beta), "20", 0, 10000, NULL, "Hz s",
+     "how the cutoff rises with the speed of a group of points (an eye, the "
+     "jaw ...) in outer-eye distances a second; higher lags less: points stay "
+     "behind by at most 1 / (2 pi beta) outer-eye distances"},
     {"derivative-cutoff", PARAM_FLOAT, AT(d_cutoff), "1", 0.001, 1000, NULL,
      "Hz", "of the speed itself"},
     {"keep", PARAM_FLOAT, AT(keep), "0.5", 0, 60, NULL, "s",

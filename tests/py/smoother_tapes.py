@@ -18,6 +18,10 @@ sys.path.insert(0, "tests/py")
 import facet_tape  # noqa: E402
 
 
+# Where the groups of points begin: jaw, brows, bridge, nostrils, eyes, lips.
+GROUPS = [0, 17, 22, 27, 31, 36, 42, 48, 60, 68]
+
+
 def points(rng, x, y, size=80.0):
     a = np.arange(68) * 0.7
     p = np.stack([x + 0.8 * size * np.cos(a), y + 0.8 * size * np.sin(a),
@@ -127,7 +131,9 @@ def check_filter(a, b, min_cutoff, beta, d_cutoff):
             size = max(np.hypot(*(p[45] - p[36])[:2]),
                        0.55 * np.ptp(p[:, :2], axis=0).max())
             v += alpha(d_cutoff, dt) * ((p - x) / dt - v)
-            speed = np.hypot(v[:, 0], v[:, 1]) / size
+            speed = np.zeros(68)
+            for a0, b0 in zip(GROUPS, GROUPS[1:]):
+                speed[a0:b0] = np.hypot(*v[a0:b0, :2].mean(0)) / size
             x += alpha(min_cutoff + beta * speed, dt)[:, None] * (p - x)
         last = t
         out = got[it["id"]]
