@@ -230,7 +230,7 @@ static enum err_code write_files(struct ctx *c, struct draft *d,
     bool flat = c->layout == STORE_IDENTITY; /* pictures to learn from only */
     enum err_code rc = OK;
     bool go;
-    if (!frame && !made)
+    if (!frame && !made && !(c->landmarks && points && !flat))
         return err_set(e, ERR_DATA, "nothing to store: the item has no %s",
                        c->frame ? "frame" : "generated picture");
     if (frame) {

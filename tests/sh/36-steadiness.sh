@@ -40,3 +40,21 @@ awk -v a="$(value raw still 7)" -v b="$(value steady still 7)" -v c="$(value raw
 # of a swing of two seconds.
 awk -v a="$(value raw moving 13)" -v b="$(value steady moving 13)" \
 	'BEGIN {exit !(a < 15 && a > -15 && b > a && b < 60)}' || fail "lag"
+
+# A video: a table of points for each frame, the same whatever the replicas, and
+# smoother than without the filter (a cutoff beyond any motion).
+run() {
+	"$facet" run --quiet pipelines/"$@" > "$dir/log" 2>&1 || fail "$1"
+}
+run render-clips.yaml --set out="$dir/clips" --set heads=1 --set frames=8 --set size=128
+run video-landmarks.yaml --set videos="$dir/clips" --set out="$dir/p1"
+run video-landmarks.yaml --set videos="$dir/clips" --set out="$dir/p2" --set replicas=3
+run video-landmarks.yaml --set videos="$dir/clips" --set out="$dir/p3" --set min_cutoff=1000
+for p in p1 p2 p3; do
+	(cd "$dir/$p" && cat head00001/video/00001.mp4/landmarks_?.csv) > "$dir/$p.csv"
+done
+[ "$(ls "$dir"/p1/head00001/video/00001.mp4/landmarks_*.csv | wc -l)" -eq 8 ] || fail "not 8 tables"
+[ ! -e "$dir/p1/head00001/video/00001.mp4/frame_0.jpg" ] || fail "frames are stored unasked"
+cmp "$dir/p1.csv" "$dir/p2.csv" || fail "replicas change the points"
+cmp -s "$dir/p1.csv" "$dir/p3.csv" && fail "the filter does nothing"
+exit 0
