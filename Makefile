@@ -173,6 +173,11 @@ bench-nn: ## networks against PyTorch: inference, training, memory
 	$(Q)$(MAKE) --no-print-directory benches
 	$(Q)BUILD=$B $(PYTHON) bench/nn.py
 
+.PHONY: bench-faces
+bench-faces: ## faces a second: detection, landmarks, lifting, against PyTorch
+	$(Q)$(MAKE) --no-print-directory benches
+	$(Q)BUILD=$B PYTHON=$(PYTHON) bench/faces.sh
+
 .PHONY: bench-views
 bench-views: all ## generated views of rendered heads against their true pictures
 	$(Q)$(PYTHON) bench/views_truth.py $B
