@@ -2,7 +2,7 @@
 # Jitter and lag of the landmarks for a grid of the filter's parameters, on the
 # heads of pipelines/steadiness.yaml: what landmark-smoother's defaults are
 # chosen by. The landmarker runs once. MODEL, BOX, HEADS, FRAMES, FPS, GRAIN,
-# JPEG, MIN_CUTOFFS, BETAS, DERIVATIVE_CUTOFFS may be set.
+# JPEG, SEED, MIN_CUTOFFS, BETAS, DERIVATIVE_CUTOFFS may be set.
 set -eu
 BUILD=${BUILD:-build}
 tmp=$(mktemp -d)
@@ -10,7 +10,7 @@ trap 'rm -rf "$tmp"' EXIT
 stage() { s=$1; shift; "$BUILD/stages/$s" --stdio "$@"; }
 heads() {
 	stage head-renderer --mode "$1" --snippet "$1" --heads "${HEADS:-6}" --frames "${FRAMES:-75}" \
-		--fps "${FPS:-25}" --yaw 20 --grain "${GRAIN:-3}" --jpeg "${JPEG:-80}"
+		--fps "${FPS:-25}" --yaw 20 --grain "${GRAIN:-3}" --jpeg "${JPEG:-80}" --seed "${SEED:-1}"
 }
 points() { stage landmarker --model "${MODEL:-fan1-128}" --box "${BOX:-two-pass}"; }
 # What fails (status 1: no face) is said by the stage itself.

@@ -40,9 +40,9 @@ void clips_free(struct clips *c)
         clip_remove(c, c->first);
 }
 
-/* Clips whose last frames never came stay open; the one that has rested
- * longest makes room. Frames of more clips than max_open would have to come
- * mixed for that to cut one short. */
+/* Clips stay known when they are through, so that what comes late or twice is
+ * seen; the one that has rested longest makes room. Frames of more clips than
+ * max_open would have to come mixed for that to cut one short. */
 static void make_room(struct clips *c)
 {
     struct clip *rests = NULL;
@@ -138,10 +138,9 @@ enum err_code clips_put(struct clips *c, const struct clip_place *p,
         k->frames = p->frames;
     if (p->order < k->next)
         return err_set(e, ERR_DATA,
-                       "frame %lld of '%s' comes twice, or more than %zu "
-                       "frames (or the bytes) that are held for it too late: "
-                       "see window and max-held",
-                       (long long)p->order, k->key, c->window);
+                       "frame %lld of '%s' comes twice or too late: frame %lld "
+                       "is out already (see window and max-held)",
+                       (long long)p->order, k->key, (long long)k->next - 1);
     struct clip_frame *f = find_frame(k, p, e);
     if (!f)
         return ERR_NOMEM;
@@ -186,18 +185,16 @@ static struct clip *choose(const struct clips *c, bool all)
 
 struct clip_frame *clips_take(struct clips *c, bool all)
 {
-    for (struct clip *k = c->first, *next; k; k = next) {
-        next = k->next_clip;
-        if (!k->first && k->frames > 0 && k->next >= k->frames && !k->holes)
-            clip_remove(c, k); /* whole; else what is late must be known */
-    }
+    for (struct clip *k = c->first; k; k = k->next_clip)
+        if (k->frames > 0 && k->next >= k->frames)
+            face_tracks_free(&k->tracks); /* it is through */
     struct clip *k = choose(c, all);
     if (!k)
         return NULL;
     struct clip_frame *f = k->first;
     k->first = f->next;
     f->next = NULL;
-    int64_t holes = f->order - k->next;
+    c->given_up += f->order - k->next;
     k->next = f->order + 1;
     k->n--;
     k->bytes -= f->bytes;
@@ -206,9 +203,7 @@ struct clip_frame *clips_take(struct clips *c, bool all)
     for (size_t i = 0; i < f->n; i++)
         if (f->here[i].item)
             f->here[n++] = f->here[i];
-    holes += f->faces > (int64_t)f->n ? f->faces - (int64_t)f->n : 0;
-    k->holes += holes;
-    c->given_up += holes;
+    c->given_up += f->faces > (int64_t)f->n ? f->faces - (int64_t)f->n : 0;
     f->n = n;
     return f;
 }

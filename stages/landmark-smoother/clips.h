@@ -32,7 +32,6 @@ struct clip {
     int64_t next, frames;     /* next to give out; promised, 0 unknown */
     struct clip_frame *first; /* waiting, in order */
     size_t n, bytes;
-    int64_t holes; /* places given up */
     uint64_t touched;
     struct face_tracks *tracks;
     struct clip *next_clip;

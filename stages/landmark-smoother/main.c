@@ -8,12 +8,15 @@
 #include "lib/flow/stage.h"
 #include "stages/landmark-smoother/clips.h"
 
+enum { FACES_ONE, FACES_ALL };
+
 #define MAX_OPEN 256
 #define MIB ((size_t)1 << 20)
 
 struct smoother {
     double min_cutoff, beta, d_cutoff, keep, jump;
     int64_t window, max_held;
+    int faces;
     struct clips clips;
     struct face_seen *seen; /* of one frame */
     size_t cap;
@@ -44,14 +47,18 @@ static void smoother_close(void *ctx)
 }
 
 /* Where in which clip an item belongs. false: it does not say. */
-static bool find_place(const struct item *it, struct clip_place *p)
+static bool find_place(const struct smoother *c, const struct item *it,
+                       struct clip_place *p)
 {
     p->key = item_str(it, "path", item_str(it, "clip", NULL));
     p->frames = item_i64(it, "n_frames", 0);
     int64_t index = item_i64(it, "frame_index", -1);
     p->order = item_i64(it, "sample", index);
-    p->face = item_i64(it, "face", 0);
-    p->faces = item_i64(it, "faces", 1);
+    /* `faces` is how many the frame shows; that all of them come here, only
+     * the user can say. */
+    bool all = c->faces == FACES_ALL;
+    p->face = all ? item_i64(it, "face", 0) : 0;
+    p->faces = all ? item_i64(it, "faces", 1) : 1;
     int64_t pts_ns = item_i64(it, "pts_ns", INT64_MIN);
     double fps = item_f64(it, "fps", 0);
     p->time_s = pts_ns != INT64_MIN ? (double)pts_ns * 1e-9
@@ -161,7 +168,7 @@ static enum err_code smoother_transform(void *ctx, struct stage *s,
     (void)n; /* batches of one */
     enum err_code rc = OK;
     bool gone = strcmp(stage_in_port(s), "gone") == 0;
-    bool placed = find_place(in[0], &p);
+    bool placed = find_place(c, in[0], &p);
     if (gone) {
         if (!placed)
             return OK; /* a clip that could not be read has no frames here */
@@ -182,6 +189,10 @@ static enum err_code smoother_transform(void *ctx, struct stage *s,
             rc && !placed ? OK : clips_put(&c->clips, &p, rc ? NULL : in[0], e);
         if (rc)
             *e = why;
+        else if (put == ERR_DATA && c->faces == FACES_ONE &&
+                 item_i64(in[0], "faces", 1) > 1)
+            rc = err_wrap(e, "one face a frame is wanted (faces: all takes "
+                             "several)");
         else
             rc = put;
     }
@@ -209,8 +220,8 @@ static const struct stage_port in_ports[] = {
      "i64?, n_frames i64?, pts_ns i64?, fps f64?, face i64?, faces i64?",
      "Faces of a clip (path, else clip); the frame's place in it (sample, "
      "else frame_index), how many there are (n_frames), its time (pts_ns, "
-     "else frame_index / fps); face 0 .. faces-1 of the frame, where it has "
-     "several."},
+     "else frame_index / fps); face 0 .. faces-1 of the frame, with faces: "
+     "all."},
     {"gone",
      "path str?, clip str?, sample i64?, frame_index i64?, n_frames i64?, "
      "face i64?, faces i64?",
@@ -227,6 +238,10 @@ static const struct stage_port out_ports[] = {
 
 #define AT(m) offsetof(struct smoother, m)
 static const struct stage_param params[] = {
+    {"faces", PARAM_ENUM, AT(faces), "one", 0, 0, "one|all", NULL,
+     "one: an item a frame, however many faces it shows (face-detector's "
+     "policies largest and central); all: one for each of the `faces` of a "
+     "frame (policy all)"},
     {"min-cutoff", PARAM_FLOAT, AT(min_cutoff), "0.5", 0.001, 1000, NULL, "Hz",
      "of points at rest; lower is steadier, and slower to settle"},
     {"beta", PARAM_FLOAT, AT(beta), "20", 0, 10000, NULL, "Hz s",

@@ -70,6 +70,9 @@ def make(d):
     write(f"{d}/a.tape", a)
     write(f"{d}/late.tape", shuffled(a, 12, 4))
     write(f"{d}/all.tape", a + b + two)
+    # The detector saw two faces and sent one of them on.
+    write(f"{d}/largest.tape", [it for k, it in enumerate(two) if k % 2])
+    write(f"{d}/two.tape", two)
     write(f"{d}/mixed.tape", shuffled(
         [it for trio in zip(a, b, two[::2], two[1::2]) for it in trio], 30, 5))
     # Frame 20 never comes; nothing can be known of that before the end.

@@ -25,11 +25,21 @@ tapes same "$dir/a.out.tape" "$dir/late.out.tape"
 tapes order "$dir/late.out.tape"
 
 # Three clips, one of them with two faces, one after another and mixed.
-smooth 0 all all.out
+smooth 0 all all.out --faces all
 [ "$(items all.out)" -eq 160 ] || fail "not 160 faces"
-smooth 0 mixed mixed.out
+smooth 0 mixed mixed.out --faces all
 tapes same "$dir/all.out.tape" "$dir/mixed.out.tape"
 tapes order "$dir/mixed.out.tape"
+
+# One face of each frame, which shows two: the other is not waited for; two where
+# one is wanted are refused.
+smooth 0 largest largest.out
+[ "$(items largest.out)" -eq 40 ] || fail "not 40 faces"
+grep -q 'never came' "$dir/err" && fail "a face that was not sent was waited for"
+smooth 1 two two.out
+[ "$(items two.out)" -eq 40 ] || fail "not 40 faces"
+grep -q "one face a frame is wanted (faces: all takes several)" "$dir/err" || fail "two faces"
+grep -q 'never came' "$dir/err" && fail "the last frame's second face began a clip anew"
 
 # One that never comes is waited for until the end, or the window is full.
 smooth 0 without w1
@@ -45,9 +55,9 @@ smooth 0 far f1
 tapes same "$dir/a.out.tape" "$dir/f1.tape"
 smooth 1 far f2 --window 8
 [ "$(items f2)" -eq 39 ] || fail "not 39 faces"
-grep -q "frame 3 of 'a.mp4' comes twice, or more than 8 frames" "$dir/err" || fail "late"
+grep -q "frame 3 of 'a.mp4' comes twice or too late: frame 28 is out" "$dir/err" || fail "late"
 smooth 1 twice t1
-grep -q "frame 4 of 'a.mp4' comes twice" "$dir/err" || fail "twice"
+grep -q "frame 4 of 'a.mp4' comes twice or too late: frame 9 is out" "$dir/err" || fail "twice"
 tapes same "$dir/a.out.tape" "$dir/t1.tape"
 smooth 1 bad b1
 grep -q 'landmark 0 is not finite' "$dir/err" || fail "not finite"
