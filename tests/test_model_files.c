@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/models/detector.h"
 #include "lib/models/fan_net.h"
 #include "lib/models/global_generator.h"
 #include "lib/models/lift.h"
@@ -122,6 +123,12 @@ static int tiny_vgg(const struct nn_scope *s, int x)
     return vgg19_features(s, x, 2, feature);
 }
 
+static int tiny_detector(const struct nn_scope *s, int x)
+{
+    int level[DETECTOR_LEVELS];
+    return detector_net(s, x, 4, level) ? level[0] : -1;
+}
+
 static int tiny_lift(const struct nn_scope *s, int x)
 {
     struct lift_spec p = {.width = 6, .blocks = 2, .codes = 3, .nodes = 4};
@@ -150,6 +157,7 @@ static const struct tiny {
     {"resnet-34", tiny_resnet_34, {3, 32, 32}, 1},
     {"resnet-50", tiny_resnet_50, {3, 32, 32}, 1},
     {"vgg-19", tiny_vgg, {3, 16, 20}, 5},
+    {"face-detector", tiny_detector, {3, 64, 32}, 3},
     {"lift", tiny_lift, {136, 1, 1}, 4},
 };
 #define N_TINY (sizeof tiny / sizeof *tiny)

@@ -28,8 +28,8 @@ WORDS = {"float64": "F64", "float32": "F32", "float16": "F16",
 
 def networks():
     """name: as recognised, constructor, channels, h, w as usually run."""
-    from nets_torch import (FAN, Lift, ResNet, S3FD, VGG19, GlobalGenerator,
-                            PatchGAN, UNet, resnet_depth)
+    from nets_torch import (FAN, Detector, Lift, ResNet, S3FD, VGG19,
+                            GlobalGenerator, PatchGAN, UNet, resnet_depth)
     return {
         "fan-4": ("fan", lambda: FAN(4), (3, 256, 256)),
         "depth": ("resnet-depth", resnet_depth, (71, 256, 256)),
@@ -45,6 +45,7 @@ def networks():
         "resnet-50": ("resnet-50", lambda: ResNet((3, 4, 6, 3), True),
                       (3, 224, 224)),
         "vgg-19": ("vgg-19", VGG19, (3, 224, 224)),
+        "face-detector": ("face-detector", Detector, (3, 320, 320)),
         "lift": ("lift", Lift, (136, 1, 1)),
     }
 
@@ -193,7 +194,8 @@ def make_odd(root, want):
            "layer1.0.conv1.weight": (0, 0, 3, 3), "model.1.weight": (64, 0, 7),
            "features.0.weight": (0, 3, 3, 3), "model.0.weight": (0, 3, 4, 4),
            "inc.double_conv.0.weight": (1 << 50, 0, 3, 3),
-           "conv1_1.weight": (0, 3, 3, 3), "in.weight": (1 << 40, 0)}
+           "conv1_1.weight": (0, 3, 3, 3), "in.weight": (1 << 40, 0),
+           "stem1.weight": (16, 0, 3, 3)}
     head, _ = header([(k, "F32", s, 0) for k, s in bad.items()], {})
     with open(os.path.join(root, "sizes.safetensors"), "wb") as f:
         f.write(head)

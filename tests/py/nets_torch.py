@@ -194,6 +194,62 @@ class Lift(nn.Module):
                 self.head(self.code(x))]
 
 
+class DetectorStage(nn.Module):
+    def __init__(self, i, o):
+        super().__init__()
+        for k, c in (('down', i), ('a', o), ('b', o)):
+            self.add_module(k, nn.Conv2d(c, o, 3, 2 if k == 'down' else 1, 1,
+                                         bias=False))
+            self.add_module(k + '_bn', nn.BatchNorm2d(o))
+
+    def forward(self, x):
+        x = F.relu(self.down_bn(self.down(x)))
+        y = F.relu(self.a_bn(self.a(x)))
+        return F.relu(x + self.b_bn(self.b(y)))
+
+
+class DetectorHead(nn.Module):
+    def __init__(self, w):
+        super().__init__()
+        self.a = nn.Conv2d(w, w, 3, 1, 1, bias=False)
+        self.a_bn = nn.BatchNorm2d(w)
+        self.out = nn.Conv2d(w, 5, 1)
+
+    def forward(self, x):
+        return self.out(F.relu(self.a_bn(self.a(x))))
+
+
+class Detector(nn.Module):
+    """lib/models/detector.h: maps at strides 8, 16, 32."""
+
+    def __init__(self, w=16):
+        super().__init__()
+        self.stem1 = nn.Conv2d(3, w, 3, 2, 1, bias=False)
+        self.stem1_bn = nn.BatchNorm2d(w)
+        self.stem2 = nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False)
+        self.stem2_bn = nn.BatchNorm2d(2 * w)
+        at = 2 * w
+        for i, o in enumerate((4 * w, 6 * w, 8 * w)):
+            self.add_module(f'stage{i}', DetectorStage(at, o))
+            self.add_module(f'side{i}', nn.Conv2d(o, 3 * w, 1, bias=False))
+            self.add_module(f'side{i}_bn', nn.BatchNorm2d(3 * w))
+            self.add_module(f'head{i}', DetectorHead(3 * w))
+            at = o
+
+    def forward(self, x):
+        x = F.relu(self.stem1_bn(self.stem1(x)))
+        x = F.relu(self.stem2_bn(self.stem2(x)))
+        c0 = self.stage0(x)
+        c1 = self.stage1(c0)
+        c2 = self.stage2(c1)
+        p2 = F.relu(self.side2_bn(self.side2(c2)))
+        p1 = F.relu(self.side1_bn(self.side1(c1)) + F.interpolate(
+            p2, scale_factor=2.0, mode='nearest'))
+        p0 = F.relu(self.side0_bn(self.side0(c0)) + F.interpolate(
+            p1, scale_factor=2.0, mode='nearest'))
+        return [self.head0(p0), self.head1(p1), self.head2(p2)]
+
+
 class GeneratorBlock(nn.Module):
     def __init__(self, c, norm):
         super().__init__()

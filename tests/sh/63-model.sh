@@ -36,7 +36,7 @@ mkdir t
 # The networks of lib/models/models.c, all of them.
 n=0
 for f in fan-4 depth s3fd generator unet patch-gan discriminator resnet-18 \
-	resnet-34 resnet-50 vgg-19 lift; do
+	resnet-34 resnet-50 vgg-19 face-detector lift; do
 	json $f "" t/$f.safetensors
 	n=$((n + 1))
 done
