@@ -15,7 +15,7 @@ struct face_detector {
     int policy, kernels;
     int64_t side, max_side, max_faces;
     double min_score, min_size;
-    bool thorough, keep;
+    bool thorough, replace;
     struct finder finder;
     struct scored_box *box, *more; /* FINDER_MOST each */
 };
@@ -83,7 +83,11 @@ static enum err_code find_all(struct face_detector *c,
     *n = 0;
     *best = 0;
     c->finder.min_score = fmin(c->min_score, 0.05);
-    for (int64_t side = c->side; !r; side *= 2) {
+    /* S3FD sees small faces in the frame as it is. */
+    int64_t first = c->side;
+    if (c->finder.s3fd)
+        first = longer < c->max_side ? longer : c->max_side;
+    for (int64_t side = first; !r; side *= 2) {
         size_t found;
         r = finder_look(&c->finder, frame, side, c->more, &found, e);
         if (!r && found)
@@ -173,7 +177,7 @@ static enum err_code detector_transform(void *ctx, struct stage *s,
     size_t n;
     double best;
     (void)count; /* batches of one */
-    if (c->keep && item_tensor(in[0], "box")) {
+    if (!c->replace && item_tensor(in[0], "box")) {
         struct item *it = item_child(in[0], e);
         return it ? stage_emit(s, NULL, it, e) : ERR_NOMEM;
     }
@@ -195,7 +199,8 @@ static enum err_code detector_transform(void *ctx, struct stage *s,
 }
 
 static const struct stage_port in_ports[] = {
-    {"in", "frame u8[H,W,3], box f32[4]?", "Frames; a box is kept on demand."},
+    {"in", "frame u8[H,W,3], box f32[4]?",
+     "Frames; a box that is there is replaced, or kept on demand."},
     {NULL, NULL, NULL},
 };
 static const struct stage_port out_ports[] = {
@@ -211,8 +216,8 @@ static const struct stage_port out_ports[] = {
 #define AT(member) offsetof(struct face_detector, member)
 static const struct stage_param params[] = {
     {"model", PARAM_STR, AT(model), "faces-16", 0, 0, NULL, NULL,
-     "Detector weights: a name in models/ (FACET_MODELS adds folders), or a "
-     ".safetensors file."},
+     "Detector weights, ours or S3FD's: a name in models/ (FACET_MODELS adds "
+     "folders), or a .safetensors file."},
     {"policy", PARAM_ENUM, AT(policy), "largest", 0, 0, "largest|central|all",
      NULL,
      "Which faces go on: the largest, the one nearest to the middle, or all, "
@@ -223,15 +228,16 @@ static const struct stage_param params[] = {
     {"min-size", PARAM_FLOAT, AT(min_size), "0", 0, 100000, NULL, "px",
      "Smaller faces (root of the box's area) are left out."},
     {"side", PARAM_INT, AT(side), "320", 32, 8192, NULL, "px",
-     "The frame's longer side when it is looked at."},
+     "The frame's longer side when it is looked at (S3FD: as it is, up to "
+     "max-side)."},
     {"max-side", PARAM_INT, AT(max_side), "1280", 32, 8192, NULL, "px",
      "While no face is found it is looked at twice as large, up to this."},
     {"thorough", PARAM_BOOL, AT(thorough), "no", 0, 0, NULL, NULL,
      "Look at all these sizes in any case: small faces beside large ones."},
     {"max-faces", PARAM_INT, AT(max_faces), "100", 1, FINDER_MOST, NULL, NULL,
      "The surest so many of a frame."},
-    {"keep", PARAM_BOOL, AT(keep), "no", 0, 0, NULL, NULL,
-     "Items that have a box go through as they are."},
+    {"replace", PARAM_BOOL, AT(replace), "yes", 0, 0, NULL, NULL,
+     "no: items that have a box go through as they are."},
     {"kernels", PARAM_ENUM, AT(kernels), "fast", 0, 0, "fast|exact|bf16", NULL,
      "fast uses Winograd convolutions where the CPU has them; exact never; "
      "bf16 on CPUs that have it."},

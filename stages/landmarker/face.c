@@ -71,6 +71,31 @@ enum err_code face_look(struct finder *f, const struct tensor *frame,
     return OK;
 }
 
+double face_crop_change(struct crop a, struct crop b)
+{
+    double dx = a.x0 + a.side / 2 - b.x0 - b.side / 2;
+    double dy = a.y0 + a.side / 2 - b.y0 - b.side / 2;
+    return fmax(hypot(dx, dy), fabs(a.side - b.side)) / fmin(a.side, b.side);
+}
+
+/* Another look where the points ask for another crop. One that loses the face
+ * (a box of something else drew the points together) does not count. */
+static enum err_code look_again(struct finder *f, const struct tensor *frame,
+                                struct face *x, struct err *e)
+{
+    struct face now = *x;
+    landmark_box(&now.xy[0][0], 2, now.box);
+    if (f->crop != CROP_FACET || !crop_box_ok(now.box))
+        return OK;
+    struct crop c = crop_of_box(f->crop, now.box);
+    if (face_crop_change(c, x->crop) <= f->again)
+        return OK;
+    enum err_code r = face_look(f, frame, c, FAN_SIDE, &now, e);
+    if (!r && now.score >= 0.9 * x->score)
+        *x = now;
+    return r;
+}
+
 enum err_code face_in_box(struct finder *f, const struct tensor *frame,
                           const double box[4], struct face *out, struct err *e)
 {
@@ -85,7 +110,7 @@ enum err_code face_in_box(struct finder *f, const struct tensor *frame,
     enum err_code r =
         face_look(f, frame, crop_of_box(f->crop, box), FAN_SIDE, out, e);
     memcpy(out->box, box, sizeof out->box);
-    return r;
+    return r ? r : look_again(f, frame, out, e);
 }
 
 enum err_code face_in_frame(struct finder *f, const struct tensor *frame,

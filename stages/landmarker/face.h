@@ -19,6 +19,8 @@ struct finder {
     double enough; /* a face this sure is one: no fine search for a better */
     double likely; /* a look this sure is refined at once */
     double floor;  /* below this a place is not refined */
+    double again;  /* a box is looked at again, as the points ask for it, where
+                      that moves the crop by more than this many sides */
     int passes;    /* most refinements, 1 or more */
     int max_looks; /* most looks of a search */
     float *input;  /* scratch, finder_start's */
@@ -43,7 +45,11 @@ void finder_stop(struct finder *f); /* frees scratch and fan */
 enum err_code face_look(struct finder *f, const struct tensor *frame,
                         struct crop c, int side, struct face *out,
                         struct err *e) MUST_USE;
-/* The face in a known box. ERR_ARG for a box that is not one. */
+/* How much two crops differ, in sides. */
+double face_crop_change(struct crop a, struct crop b);
+/* The face in a known box; once again where the points lie otherwise than the
+ * box says (CROP_FACET only: it makes crops of points). ERR_ARG for a box that
+ * is not one. */
 enum err_code face_in_box(struct finder *f, const struct tensor *frame,
                           const double box[4], struct face *out,
                           struct err *e) MUST_USE;

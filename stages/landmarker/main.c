@@ -15,7 +15,7 @@ struct landmarker {
     const char *model;
     int box, crop, decode, kernels;
     int64_t max_looks;
-    double min_score;
+    double min_score, again;
     bool flip, truncate, depth;
     struct finder finder;
     double threshold;
@@ -42,6 +42,7 @@ static enum err_code landmarker_open(void *ctx, struct stage *s, struct err *e)
     f->decode = c->decode ? (enum fan_decode)(c->decode - 1) : use.decode;
     c->threshold = c->min_score >= 0 ? c->min_score : use.min_score;
     f->flip = c->flip;
+    f->again = c->again;
     f->truncate = c->truncate;
     f->good = fmax(use.good_score, c->threshold);
     f->enough = c->threshold;
@@ -197,6 +198,10 @@ static const struct stage_param params[] = {
      "About the most looks that the search of one frame takes (refining what "
      "was "
      "seen may take a few more); most frames take 2."},
+    {"again", PARAM_FLOAT, AT(again), "0.12", 0, 100, NULL, NULL,
+     "With a box: a second look, at the crop that the points of the first ask "
+     "for, where that differs by more than this part of its side (a detector's "
+     "box may be off). 100: never."},
     {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0,
      "auto|centroid|quarter|softmax", NULL,
      "How a heatmap becomes a point: centroid of 5x5 cells; FAN's quarter "

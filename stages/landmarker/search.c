@@ -52,14 +52,6 @@ struct search {
     int n_top;
 };
 
-/* How much two crops differ, in sides. */
-static double change(struct crop a, struct crop b)
-{
-    double dx = a.x0 + a.side / 2 - b.x0 - b.side / 2;
-    double dy = a.y0 + a.side / 2 - b.y0 - b.side / 2;
-    return fmax(hypot(dx, dy), fabs(a.side - b.side)) / fmin(a.side, b.side);
-}
-
 static bool usable(const double box[4])
 {
     return box[2] - box[0] >= 4 && box[3] - box[1] >= 4;
@@ -78,7 +70,7 @@ static enum err_code refine(struct search *s, struct face *x, struct err *e)
             return OK;
         struct crop c = crop_of_box(f->crop, box);
         double still = now.score >= f->good ? SETTLED : SETTLED_UNSURE;
-        if (i > 0 && change(c, now.crop) < still)
+        if (i > 0 && face_crop_change(c, now.crop) < still)
             return OK;
         if (i >= SURE_PASSES && now.score < x->score)
             return OK;
