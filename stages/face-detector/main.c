@@ -8,6 +8,8 @@
 #include "lib/nn/threads.h"
 #include "stages/face-detector/finder.h"
 
+#define LARGE_ENOUGH 16 /* pixels of a look: root of a box's area */
+
 enum policy { LARGEST, CENTRAL, ALL };
 
 struct face_detector {
@@ -71,9 +73,19 @@ static enum err_code merge(struct face_detector *c, size_t *n, size_t more,
     return r;
 }
 
-/* Look at the frame, and at finer sizes while there is nothing (or always,
- * where all faces are wanted); *best: the highest score, also of what is not
- * good enough. */
+/* Is there a face that a look of this side shows large enough to trust its
+ * box? */
+static bool settled(const struct face_detector *c, size_t n, double scale)
+{
+    for (size_t i = 0; i < n; i++)
+        if (sqrt(boxes_area(c->box[i].box, BOXES_SPAN)) * scale >= LARGE_ENOUGH)
+            return true;
+    return false;
+}
+
+/* Look at the frame, and at finer sizes while there is nothing but specks (or
+ * always, where all faces are wanted); *best: the highest score, also of what
+ * is not good enough. */
 static enum err_code find_all(struct face_detector *c,
                               const struct tensor *frame, size_t *n,
                               double *best, struct err *e)
@@ -95,7 +107,8 @@ static enum err_code find_all(struct face_detector *c,
         if (!r)
             r = merge(c, n, keep_good(c, c->more, found), e);
         /* Twice what the frame has shows nothing more. */
-        if (side * 2 > c->max_side || side >= longer || (*n && !c->thorough))
+        if (side * 2 > c->max_side || side >= longer ||
+            (!c->thorough && settled(c, *n, (double)side / (double)longer)))
             break;
     }
     return r;
