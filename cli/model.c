@@ -35,6 +35,7 @@ static const char help[] =
     "                 tensors rounded to f16; says how much that changed\n"
     "  -o, --output PATH   the file to write\n"
     "  --keep NAME    leave this tensor's type as it is (up to 16 times)\n"
+    "  --meta KEY=VALUE    metadata to set (up to 16 times): min_score=0.8\n"
     "\n"
     "GFLOP are multiply-adds x 2 of convolutions and linear layers, one "
     "picture.\n"
@@ -49,6 +50,9 @@ struct request {
     const char *path;
     const char *to, *output, *keep[MAX_KEEP + 1];
     size_t n_keep;
+    struct safetensors_pair meta[MAX_KEEP + 1];
+    char key[MAX_KEEP][64];
+    size_t n_meta;
     struct torch_options o;
     struct nn_shape input;
     bool has_input, stats, layers, summary, json;
@@ -181,7 +185,8 @@ static int show(const struct request *q)
     buf_init(&b, MAX_TEXT);
     enum err_code r = open_file(&i, q, &e);
     if (!r && q->to) {
-        struct model_rounding to = {.output = q->output, .keep = q->keep};
+        struct model_rounding to = {
+            .output = q->output, .keep = q->keep, .meta = q->meta};
         r = model_round(&i, &to, &b, &e);
     } else if (!r) {
         r = look(&i, q, &e);
@@ -246,6 +251,15 @@ static int take_valued(struct request *q, int argc, char **argv, int *i)
         if (q->n_keep == MAX_KEEP)
             return cli_usage("model", "--keep up to %d times", MAX_KEEP);
         q->keep[q->n_keep++] = v;
+    } else if ((v = cli_value(argc, argv, i, "--meta", &missing))) {
+        size_t n = strcspn(v, "=");
+        if (q->n_meta == MAX_KEEP || !n || !v[n] || n >= sizeof q->key[0])
+            return cli_usage("model", "--meta KEY=VALUE, up to %d times",
+                             MAX_KEEP);
+        memcpy(q->key[q->n_meta], v, n);
+        q->meta[q->n_meta] =
+            (struct safetensors_pair){q->key[q->n_meta], v + n + 1};
+        q->n_meta++;
     } else {
         return -1;
     }
@@ -280,8 +294,8 @@ static int check(const struct request *q)
         return cli_usage("model", "--key or --all, not both");
     if (q->to && !q->output)
         return cli_usage("model", "--to needs -o, the file to write");
-    if (!q->to && (q->output || q->n_keep))
-        return cli_usage("model", "-o and --keep belong to --to f16");
+    if (!q->to && (q->output || q->n_keep || q->n_meta))
+        return cli_usage("model", "-o, --keep and --meta belong to --to f16");
     if (q->to && shows)
         return cli_usage("model", "--to writes a file; look at it afterwards");
     return CLI_OK;
@@ -290,8 +304,9 @@ static int check(const struct request *q)
 static int model_run(int argc, char **argv)
 {
     static const char *const options[] = {
-        "--stats", "--input", "--layers", "--summary", "--json", "--key",
-        "--all",   "--to",    "--output", "--keep",    "-o",     NULL};
+        "--stats", "--input", "--layers", "--summary", "--json",
+        "--key",   "--all",   "--to",     "--output",  "--keep",
+        "--meta",  "-o",      NULL};
     struct request q = {0};
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];

@@ -79,6 +79,7 @@ enum err_code model_json(const struct model_info *i, struct buf *b,
 struct model_rounding {
     const char *output;
     const char *const *keep; /* tensors left as they are; NULL ends it */
+    const struct safetensors_pair *meta; /* set; a NULL key ends it */
 };
 enum err_code model_round(const struct model_info *i,
                           const struct model_rounding *q, struct buf *b,

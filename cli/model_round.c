@@ -58,6 +58,7 @@ enum err_code model_round(const struct model_info *i,
         return err_set(e, ERR_ARG,
                        "'%s' is the file to be rounded; write another",
                        q->output);
-    enum err_code r = safetensors_round(i->w, q->keep, q->output, &told, e);
+    enum err_code r =
+        safetensors_round(i->w, q->keep, q->meta, q->output, &told, e);
     return r ? r : tell(i, q->output, &told, b, e);
 }

@@ -93,7 +93,7 @@ static void test_values(void **state)
     const struct safetensors_pair meta[] = {
         {"licence", "none"}, {"card", "x.md"}, {NULL, NULL}};
     struct safetensors *s = file_of(t, 4, meta), *r;
-    assert_int_equal(safetensors_round(s, NULL, path, &told, &e), OK);
+    assert_int_equal(safetensors_round(s, NULL, NULL, path, &told, &e), OK);
     assert_int_equal(told.rounded, 3);
     assert_int_equal(told.kept, 1);
     assert_int_equal(told.numbers, 10);
@@ -122,7 +122,7 @@ static void test_values(void **state)
     assert_string_equal(safetensors_meta(r, "dtype_of_training"), "f64");
     safetensors_free(&s);
     /* Once more: nothing changes, nor does what is said of training. */
-    assert_int_equal(safetensors_round(r, NULL, path, &told, &e), OK);
+    assert_int_equal(safetensors_round(r, NULL, NULL, path, &told, &e), OK);
     assert_true(told.rounded == 0 && told.kept == 4 && told.error == 0);
     s = read_back();
     assert_string_equal(safetensors_meta(s, "dtype_of_training"), "f64");
@@ -139,13 +139,14 @@ static void test_keep(void **state)
     struct tensor *t[2] = {values(DT_F32, v, 1), values(DT_F32, v, 1)};
     struct safetensors *s = file_of(t, 2, NULL), *r;
     const char *const keep[] = {"b", NULL}, *const none[] = {"x", NULL};
-    assert_int_equal(safetensors_round(s, keep, path, &told, &e), OK);
+    assert_int_equal(safetensors_round(s, keep, NULL, path, &told, &e), OK);
     assert_true(told.rounded == 1 && told.kept == 1);
     r = read_back();
     struct tensor *x = back(r, "b");
     assert_true(x->dtype == DT_F32 && tensor_f32(x)[0] == 1.0F / 3);
     tensor_free(&x);
-    assert_int_equal(safetensors_round(s, none, path, &told, &e), ERR_ARG);
+    assert_int_equal(safetensors_round(s, none, NULL, path, &told, &e),
+                     ERR_ARG);
     assert_non_null(strstr(e.text, "no tensor 'x'"));
     safetensors_free(&r);
     safetensors_free(&s);
@@ -168,13 +169,14 @@ static void test_refuses(void **state)
     const double fine[2] = {0, 65519.996};
     struct tensor *t[1] = {values(DT_F32, fine, 2)};
     struct safetensors *s = file_of(t, 1, NULL);
-    assert_int_equal(safetensors_round(s, NULL, path, &told, &e), OK);
+    assert_int_equal(safetensors_round(s, NULL, NULL, path, &told, &e), OK);
     safetensors_free(&s);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const double v[2] = {0, cases[i].v};
         t[0] = values(DT_F32, v, 2);
         s = file_of(t, 1, NULL);
-        assert_int_equal(safetensors_round(s, NULL, path, &told, &e), ERR_DATA);
+        assert_int_equal(safetensors_round(s, NULL, NULL, path, &told, &e),
+                         ERR_DATA);
         assert_non_null(strstr(e.text, cases[i].text));
         assert_non_null(strstr(e.text, "'given': tensor 'a'"));
         safetensors_free(&s);
@@ -183,15 +185,16 @@ static void test_refuses(void **state)
                                             {NULL, NULL}};
     t[0] = values(DT_F32, fine, 2);
     s = file_of(t, 1, meta);
-    assert_int_equal(safetensors_round(s, NULL, path, &told, &e), ERR_ARG);
+    assert_int_equal(safetensors_round(s, NULL, NULL, path, &told, &e),
+                     ERR_ARG);
     assert_non_null(strstr(e.text, "is a checkpoint"));
-    assert_int_equal(safetensors_round(s, NULL, "/dev/null/x", &told, &e),
+    assert_int_equal(safetensors_round(s, NULL, NULL, "/dev/null/x", &told, &e),
                      ERR_ARG);
     safetensors_free(&s);
     s = read_back();
     struct tensor *x = back(s, "a");
     assert_true(tensor_get(x, 1) == SAFETENSORS_F16_LARGEST);
-    assert_int_equal(safetensors_round(s, NULL, "/dev/null/x", &told, &e),
+    assert_int_equal(safetensors_round(s, NULL, NULL, "/dev/null/x", &told, &e),
                      ERR_IO);
     tensor_free(&x);
     safetensors_free(&s);
@@ -209,7 +212,7 @@ static void test_no_memory(void **state)
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         mem_fail_nth(nth);
-        enum err_code r = safetensors_round(s, NULL, path, &told, &e);
+        enum err_code r = safetensors_round(s, NULL, NULL, path, &told, &e);
         hit = mem_fail_hit();
         mem_fail_nth(0);
         assert_int_equal(r, hit ? ERR_NOMEM : OK);

@@ -116,7 +116,19 @@ static size_t meta_count(const struct safetensors *s)
     return n;
 }
 
-static void add_meta(struct rounder *x)
+static void set_meta(struct safetensors_pair *all, size_t *n,
+                     struct safetensors_pair one)
+{
+    for (size_t i = 0; i < *n; i++) {
+        if (strcmp(all[i].key, one.key) == 0) {
+            all[i] = one;
+            return;
+        }
+    }
+    all[(*n)++] = one;
+}
+
+static void add_meta(struct rounder *x, const struct safetensors_pair *more)
 {
     size_t n = 0;
     while (safetensors_meta_at(x->from, n, &x->meta[n].key, &x->meta[n].value))
@@ -124,6 +136,8 @@ static void add_meta(struct rounder *x)
     if (x->widest != DT_COUNT && !safetensors_meta(x->from, TYPE_KEY))
         x->meta[n++] =
             (struct safetensors_pair){TYPE_KEY, dtype_name(x->widest)};
+    for (; more && more->key; more++)
+        set_meta(x->meta, &n, *more);
     x->meta[n] = (struct safetensors_pair){NULL, NULL};
 }
 
@@ -144,24 +158,28 @@ static enum err_code check(const struct safetensors *from,
 }
 
 enum err_code safetensors_round(const struct safetensors *from,
-                                const char *const *keep, const char *path,
+                                const char *const *keep,
+                                const struct safetensors_pair *meta,
+                                const char *path,
                                 struct safetensors_rounding *out, struct err *e)
 {
     *out = (struct safetensors_rounding){0};
     enum err_code r = check(from, keep, e);
     if (r)
         return r;
-    size_t n = safetensors_count(from);
+    size_t n = safetensors_count(from), more = 0;
+    while (meta && meta[more].key)
+        more++;
     struct rounder x = {.from = from, .told = out, .widest = DT_COUNT};
     x.item = mem_calloc(n + 1, sizeof *x.item);
     x.tensor = mem_calloc(n + 1, sizeof(struct tensor *));
-    x.meta = mem_calloc(meta_count(from) + 2, sizeof *x.meta);
+    x.meta = mem_calloc(meta_count(from) + more + 2, sizeof *x.meta);
     if (!x.item || !x.tensor || !x.meta)
         r = err_set(e, ERR_NOMEM, "no memory for %zu tensors", n);
     for (size_t i = 0; i < n && !r; i++)
         r = add(&x, i, keep, e);
     if (!r) {
-        add_meta(&x);
+        add_meta(&x, meta);
         r = safetensors_write(path, x.item, x.meta, e);
     }
     for (size_t i = 0; x.tensor && i < n; i++)

@@ -25,14 +25,15 @@ struct safetensors_rounding {
 /* Write `from` to path with f32, f64 and bf16 tensors as f16, all others and
  * those named in keep (NULL ends it; may be NULL) as they are, in their order,
  * with its metadata and `dtype_of_training` added, the widest type that was
- * rounded, unless it is there already. Whole or not at all. ERR_DATA: a number
- * is not finite or rounds to infinity (the text names tensor, element, value);
- * ERR_ARG: no tensor of a name in keep, or from is a checkpoint, whose
- * checksum holds for its own bits only; ERR_UNSUPPORTED: a tensor's type.
- * Test: tests/test_safetensors_round.c */
-enum err_code safetensors_round(const struct safetensors *from,
-                                const char *const *keep, const char *path,
-                                struct safetensors_rounding *out,
-                                struct err *e) MUST_USE;
+ * rounded, unless it is there already; meta (a NULL key ends it; may be NULL)
+ * replaces what stands under its keys, or is added. Whole or not at all.
+ * ERR_DATA: a number is not finite or rounds to infinity (the text names
+ * tensor, element, value); ERR_ARG: no tensor of a name in keep, or from is a
+ * checkpoint, whose checksum holds for its own bits only; ERR_UNSUPPORTED: a
+ * tensor's type. Test: tests/test_safetensors_round.c */
+enum err_code
+safetensors_round(const struct safetensors *from, const char *const *keep,
+                  const struct safetensors_pair *meta, const char *path,
+                  struct safetensors_rounding *out, struct err *e) MUST_USE;
 
 #endif

@@ -128,6 +128,8 @@ for name, t in net.state_dict().items():
 h = json.dumps(head).encode()
 open(sys.argv[1], "wb").write(struct.pack("<Q", len(h)) + h + data)
 P
+"$facet" tape cat -n 2 -o "$dir/two.tape" "$dir/in.tape"
+mv "$dir/two.tape" "$dir/in.tape"
 look s3fd --model "$dir/s3fd.safetensors" --min-score 0.05 --policy all
 "$facet" tape show --json "$dir/s3fd.tape" | grep -q '"box_score"' || fail "S3FD finds nothing"
 

@@ -107,3 +107,11 @@ answers 3 "large.safetensors/x" "$facet" model wide.safetensors --to f16 \
 	-o large.safetensors/x
 [ ! -e no.safetensors ] || fail "a refused file was written"
 [ -z "$(find . -name '.tmp-*')" ] || fail "a temporary was left"
+
+# Metadata to set: what is there is replaced, what is not is added.
+answers 0 "written     meta.safetensors" "$facet" model wide.safetensors --to f16 \
+	-o meta.safetensors --meta note=other --meta min_score=0.8
+answers 0 "note = other" "$facet" model meta.safetensors --summary
+grep -q 'min_score = 0.8' said || fail "min_score"
+grep -q 'kept as it is' said && fail "the old note"
+answers 2 "--meta KEY=VALUE" "$facet" model wide.safetensors --to f16 -o x.safetensors --meta note
