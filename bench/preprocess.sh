@@ -27,6 +27,7 @@ while [ $i -lt "$ROUNDS" ]; do
 	start=$(date +%s%N)
 	# Items that fail are part of the work: only a broken run stops us.
 	"$BUILD/facet" run --quiet pipelines/preprocess.yaml \
+		--set points.model="$weights" \
 		--set videos="$CLIPS" --set out="$tmp/ours$i" > "$tmp/log" 2>&1 || {
 		rc=$?
 		[ $rc -eq 1 ] || { cat "$tmp/log" >&2; exit $rc; }

@@ -12,7 +12,7 @@ heads() {
 	stage head-renderer --mode "$1" --snippet "$1" --heads "${HEADS:-6}" --frames "${FRAMES:-75}" \
 		--fps "${FPS:-25}" --yaw 20 --grain "${GRAIN:-3}" --jpeg "${JPEG:-80}" --seed "${SEED:-1}"
 }
-points() { stage landmarker --model "${MODEL:-fan1-128}" --box "${BOX:-two-pass}"; }
+points() { stage landmarker --model "${MODEL:-points-128}" --box "${BOX:-two-pass}"; }
 # What fails (status 1: no face) is said by the stage itself.
 heads still | points > "$tmp/still.tape" || [ $? -eq 1 ]
 heads sway | points > "$tmp/sway.tape" || [ $? -eq 1 ]

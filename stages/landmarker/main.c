@@ -181,7 +181,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct landmarker, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "fan1-128", 0, 0, NULL, NULL,
+    {"model", PARAM_STR, AT(model), "points-128", 0, 0, NULL, NULL,
      "FAN weights: a name in models/ (FACET_MODELS adds folders), or a "
      ".safetensors file; stacks and features are read from it."},
     {"box", PARAM_ENUM, AT(box), "auto", 0, 0, "auto|item|frame|two-pass", NULL,
@@ -193,7 +193,7 @@ static const struct stage_param params[] = {
      "detector's box as face-alignment does; auto, what the model says."},
     {"min-score", PARAM_FLOAT, AT(min_score), "-1", -1, 1, NULL, NULL,
      "Below this mean heatmap peak a frame has no face and fails (noface). -1: "
-     "what the model says (fan1-128: 0.70, see docs/bench-landmarker.md)."},
+     "what the model says (see docs/bench-landmarker.md)."},
     {"max-looks", PARAM_INT, AT(max_looks), "100", 1, 100000, NULL, NULL,
      "About the most looks that the search of one frame takes (refining what "
      "was "
