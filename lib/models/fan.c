@@ -86,9 +86,8 @@ enum err_code fan_profile(const struct fan *f, struct buf *b, struct err *e)
     return nn_net_describe(f->net[FAN_SIDE / FAN_SIDE_STEP - 1], b, e);
 }
 
-/* Run the mirrored crop and add its maps. */
-static enum err_code add_mirrored(struct fan *f, int side, const float *crop,
-                                  float *maps, struct err *e)
+enum err_code fan_add_mirrored(struct fan *f, int side, const float *crop,
+                               float *maps, struct err *e)
 {
     int at = side / FAN_SIDE_STEP - 1, w = FAN_MAP_OF(side);
     size_t crop_floats = 3 * (size_t)side * (size_t)side;
@@ -132,7 +131,7 @@ enum err_code fan_heatmaps_at(struct fan *f, int side, const float *crops,
         float *out[1] = {maps + i * FAN_POINTS * map * map};
         r = nn_run(f->net[at], in, out, e);
         if (!r && flip)
-            r = add_mirrored(f, side, in[0], out[0], e);
+            r = fan_add_mirrored(f, side, in[0], out[0], e);
     }
     return r;
 }

@@ -38,12 +38,11 @@ struct fan_options {
 };
 
 /* Weights are read from the file when a plan packs them, so the file is kept
- * (by a reference); one that is only open costs no memory. ERR_NOTFOUND / ERR_DATA name the parameter;
- * ERR_UNSUPPORTED: bf16 on a CPU without it. Test: tests/test_fan.c against
- * PyTorch 1.13. */
-enum err_code fan_new(struct safetensors *weights,
-                      const struct fan_options *o, struct fan **out,
-                      struct err *e) MUST_USE;
+ * (by a reference); one that is only open costs no memory. ERR_NOTFOUND /
+ * ERR_DATA name the parameter; ERR_UNSUPPORTED: bf16 on a CPU without it. Test:
+ * tests/test_fan.c against PyTorch 1.13. */
+enum err_code fan_new(struct safetensors *weights, const struct fan_options *o,
+                      struct fan **out, struct err *e) MUST_USE;
 void fan_free(struct fan **f);
 struct fan_info fan_info(const struct fan *f);
 
@@ -60,6 +59,10 @@ enum err_code fan_heatmaps(struct fan *f, const float *crops, int64_t n,
 enum err_code fan_heatmaps_at(struct fan *f, int side, const float *crops,
                               int64_t n, bool flip, float *maps,
                               struct err *e) MUST_USE;
+/* Add the mirrored crop's maps to one crop's, as flip does above: for a caller
+ * who decides after a look. */
+enum err_code fan_add_mirrored(struct fan *f, int side, const float *crop,
+                               float *maps, struct err *e) MUST_USE;
 /* Time per step so far at side 256, as a table. */
 enum err_code fan_profile(const struct fan *f, struct buf *b,
                           struct err *e) MUST_USE;

@@ -21,10 +21,13 @@ struct finder {
     double floor;  /* below this a place is not refined */
     double again;  /* a box is looked at again, as the points ask for it, where
                       that moves the crop by more than this many sides */
+    double tilt;   /* the same where the face is tilted by more degrees: the
+                      crop is turned upright */
     int passes;    /* most refinements, 1 or more */
     int max_looks; /* most looks of a search */
     float *input;  /* scratch, finder_start's */
     float *maps;
+    float *pixels;
 };
 
 struct face {
@@ -47,9 +50,9 @@ enum err_code face_look(struct finder *f, const struct tensor *frame,
                         struct err *e) MUST_USE;
 /* How much two crops differ, in sides. */
 double face_crop_change(struct crop a, struct crop b);
-/* The face in a known box; once again where the points lie otherwise than the
- * box says (CROP_FACET only: it makes crops of points). ERR_ARG for a box that
- * is not one. */
+/* The face in a known box; once again, upright, where the points lie otherwise
+ * than the box says or are tilted (CROP_FACET only: it makes crops of points).
+ * ERR_ARG for a box that is not one. */
 enum err_code face_in_box(struct finder *f, const struct tensor *frame,
                           const double box[4], struct face *out,
                           struct err *e) MUST_USE;

@@ -13,10 +13,10 @@ enum box_from { BOX_AUTO, BOX_ITEM, BOX_FRAME, BOX_TWO_PASS };
 
 struct landmarker {
     const char *model;
-    int box, crop, decode, kernels;
+    int box, crop, decode, kernels, flip;
     int64_t max_looks;
-    double min_score, again;
-    bool flip, truncate, depth;
+    double min_score, again, tilt;
+    bool truncate, depth;
     struct finder finder;
     double threshold;
     int64_t frames, looks;
@@ -41,8 +41,9 @@ static enum err_code landmarker_open(void *ctx, struct stage *s, struct err *e)
     f->crop = c->crop ? (enum crop_rule)(c->crop - 1) : use.crop;
     f->decode = c->decode ? (enum fan_decode)(c->decode - 1) : use.decode;
     c->threshold = c->min_score >= 0 ? c->min_score : use.min_score;
-    f->flip = c->flip;
+    f->flip = c->flip ? c->flip == 2 : use.flip;
     f->again = c->again;
+    f->tilt = c->tilt;
     f->truncate = c->truncate;
     f->good = fmax(use.good_score, c->threshold);
     f->enough = c->threshold;
@@ -202,12 +203,16 @@ static const struct stage_param params[] = {
      "With a box: a second look, at the crop that the points of the first ask "
      "for, where that differs by more than this part of its side (a detector's "
      "box may be off). 100: never."},
+    {"upright", PARAM_FLOAT, AT(tilt), "3", 0, 360, NULL, "deg",
+     "With a box: a second look at an upright crop where the eyes of the first "
+     "are tilted by more than this. 360: never."},
     {"decode", PARAM_ENUM, AT(decode), "auto", 0, 0,
      "auto|centroid|quarter|softmax", NULL,
      "How a heatmap becomes a point: centroid of 5x5 cells; FAN's quarter "
      "step; auto, what the model says."},
-    {"flip", PARAM_BOOL, AT(flip), "false", 0, 0, NULL, NULL,
-     "Add the mirrored crop's heatmaps: twice the time, a little steadier."},
+    {"flip", PARAM_ENUM, AT(flip), "auto", 0, 0, "auto|no|yes", NULL,
+     "Add the mirrored crop's heatmaps: twice the time, a little steadier and "
+     "nearer; auto, what the model says."},
     {"truncate", PARAM_BOOL, AT(truncate), "false", 0, 0, NULL, NULL,
      "Cut points to whole pixels, as face-alignment does."},
     {"depth", PARAM_BOOL, AT(depth), "true", 0, 0, NULL, NULL,

@@ -45,16 +45,20 @@ static enum err_code read_use(const struct safetensors *w,
     static const char *const crops[] = {"facet", "fan", NULL};
     static const char *const decodes[] = {"centroid", "quarter", "softmax",
                                           NULL};
-    int crop, decode;
+    static const char *const no_yes[] = {"no", "yes", NULL};
+    int crop, decode, flip;
     enum err_code r = meta_word(w, "crop", crops, CROP_FAN, &crop, e);
     if (!r)
         r = meta_word(w, "decode", decodes, FAN_QUARTER, &decode, e);
+    if (!r)
+        r = meta_word(w, "flip", no_yes, 0, &flip, e);
     if (!r)
         r = meta_number(w, "min_score", 0.2, &use->min_score, e);
     if (!r)
         r = meta_number(w, "good_score", 0.4, &use->good_score, e);
     if (r)
         return r;
+    use->flip = flip;
     use->crop = (enum crop_rule)crop;
     use->decode = (enum fan_decode)decode;
     return OK;

@@ -8,6 +8,7 @@
 struct model_use {
     enum crop_rule crop;
     enum fan_decode decode;
+    bool flip; /* add the mirrored crop */
     double min_score, good_score;
 };
 
