@@ -98,9 +98,9 @@ field "$dir/er.tape" role | grep -q train || fail "no role"
 
 # The landmarker finds in the crop, taken as a whole, what it finds in the
 # frame's box: crops are whole 256 x 256 looks in both cases. Three are enough.
-if [ -f models/fan1-128.safetensors ]; then
+if [ -f models/points-128.safetensors ]; then
 	look3() { # BOX TAPE OUT
-		"$facet" tape cat -n 3 "$2" | OMP_WAIT_POLICY=passive "$bin/landmarker" --stdio \
+		"$facet" tape cat -n 3 "$2" | OMP_WAIT_POLICY=passive "$bin/landmarker" --stdio --flip no --upright 360 --again 100 \
 			--min-score 0 --depth no --kernels exact --box "$1" > "$3"
 	}
 	look3 item "$dir/h.tape" "$dir/l.tape"
