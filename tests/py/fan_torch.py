@@ -56,14 +56,14 @@ class HourGlass(nn.Module):
 
 
 class FAN(nn.Module):
-    def __init__(self, stacks=1, f=256):
+    def __init__(self, stacks=1, f=256, stem=64, trunk=128):
         super().__init__()
         self.stacks = stacks
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = ConvBlock(64, 128)
-        self.conv3 = ConvBlock(128, 128)
-        self.conv4 = ConvBlock(128, f)
+        self.conv1 = nn.Conv2d(3, stem, 7, 2, 3)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.conv2 = ConvBlock(stem, trunk)
+        self.conv3 = ConvBlock(trunk, trunk)
+        self.conv4 = ConvBlock(trunk, f)
         for k in range(stacks):
             self.add_module(f'm{k}', HourGlass(4, f))
             self.add_module(f'top_m_{k}', ConvBlock(f, f))
@@ -166,7 +166,9 @@ def load_fan(path):
     w = read_safetensors(path)
     features = w['conv_last0.weight'].shape[0]
     stacks = sum(f'l{k}.weight' in w for k in range(16))
-    m = FAN(stacks, features).eval()
+    stem = w['conv1.weight'].shape[0]
+    trunk = 2 * w['conv2.conv1.weight'].shape[0]
+    m = FAN(stacks, features, stem, trunk).eval()
     missing = m.load_state_dict(
         {k: torch.from_numpy(v.astype(np.float32)) for k, v in w.items()},
         strict=False)
