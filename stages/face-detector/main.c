@@ -16,7 +16,7 @@ struct face_detector {
     const char *model;
     int policy, kernels;
     int64_t side, max_side, max_faces;
-    double min_score, min_size;
+    double min_score, min_size, margin;
     bool thorough, replace;
     struct finder finder;
     struct scored_box *box, *more; /* FINDER_MOST each */
@@ -130,6 +130,8 @@ static size_t choose(const struct face_detector *c, const struct tensor *frame,
     double best = -INFINITY;
     for (size_t i = 0; i < n; i++) {
         const float *b = c->box[i].box;
+        if ((double)c->box[i].score < (double)c->box[0].score - c->margin)
+            break; /* sorted: all others are less sure still */
         double v = c->policy == CENTRAL ? how_central(frame, b)
                                         : boxes_area(b, BOXES_SPAN);
         if (v > best) {
@@ -240,6 +242,9 @@ static const struct stage_param params[] = {
      "what the model says."},
     {"min-size", PARAM_FLOAT, AT(min_size), "0", 0, 100000, NULL, "px",
      "Smaller faces (root of the box's area) are left out."},
+    {"margin", PARAM_FLOAT, AT(margin), "0.25", 0, 1, NULL, NULL,
+     "largest and central choose among boxes whose score is at most this much "
+     "below the surest one's: a large pattern is no match for a small face."},
     {"side", PARAM_INT, AT(side), "320", 32, 8192, NULL, "px",
      "The frame's longer side when it is looked at (S3FD: as it is, up to "
      "max-side)."},
