@@ -190,6 +190,18 @@ enum err_code item_set_tensor(struct item *it, const char *name,
     return OK;
 }
 
+enum err_code item_set_f32(struct item *it, const char *name, int64_t n,
+                           int64_t m, const float *v, struct err *e)
+{
+    const int64_t shape[2] = {n, m};
+    struct tensor *t = tensor_new(DT_F32, m ? 2 : 1, shape, e);
+    if (!t)
+        return ERR_NOMEM;
+    if (t->bytes)
+        memcpy(t->data, v, t->bytes);
+    return item_set_tensor(it, name, t, e);
+}
+
 enum err_code item_set_str(struct item *it, const char *name, const char *s,
                            struct err *e)
 {

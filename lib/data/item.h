@@ -70,6 +70,9 @@ bool item_bool(const struct item *it, const char *name, bool fallback);
  * ITEM_MAX_FIELDS, a string over ITEM_MAX_STR or not UTF-8. */
 enum err_code item_set_tensor(struct item *it, const char *name,
                               struct tensor *t, struct err *e) MUST_USE;
+/* A new tensor f32[n,m] (m 0: f32[n]) filled from v. */
+enum err_code item_set_f32(struct item *it, const char *name, int64_t n,
+                           int64_t m, const float *v, struct err *e) MUST_USE;
 enum err_code item_set_str(struct item *it, const char *name, const char *s,
                            struct err *e) MUST_USE;
 enum err_code item_set_i64(struct item *it, const char *name, int64_t v,

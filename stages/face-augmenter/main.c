@@ -179,17 +179,6 @@ static enum err_code random_crop(struct augmenter *c, const struct item *in,
     return r;
 }
 
-static enum err_code put_floats(struct item *it, const char *name, int64_t n,
-                                int64_t m, const float *v, struct err *e)
-{
-    const int64_t shape[2] = {n, m};
-    struct tensor *t = tensor_new(DT_F32, m ? 2 : 1, shape, e);
-    if (!t)
-        return ERR_NOMEM;
-    memcpy(t->data, v, t->bytes);
-    return item_set_tensor(it, name, t, e);
-}
-
 /* Fields in pixels of the frame, or of its pose, are of the crop now, or go. */
 static enum err_code fill(struct item *it, struct result *r,
                           float xy[LANDMARKS][2], struct err *e)
@@ -214,11 +203,11 @@ static enum err_code fill(struct item *it, struct result *r,
     enum err_code rc = item_set_tensor(it, "frame", r->crop, e);
     r->crop = NULL;
     if (!rc)
-        rc = put_floats(it, "landmarks_true", LANDMARKS, 2, &out[0][0], e);
+        rc = item_set_f32(it, "landmarks_true", LANDMARKS, 2, &out[0][0], e);
     if (!rc)
-        rc = put_floats(it, "crop", 2, 3, m, e);
+        rc = item_set_f32(it, "crop", 2, 3, m, e);
     if (!rc)
-        rc = put_floats(it, "box", 4, 0, box, e);
+        rc = item_set_f32(it, "box", 4, 0, box, e);
     if (!rc)
         rc = item_set_bool(it, "mirrored", r->mirror, e);
     return rc;

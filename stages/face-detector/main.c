@@ -142,17 +142,6 @@ static size_t choose(const struct face_detector *c, const struct tensor *frame,
     return at;
 }
 
-static enum err_code put_floats(struct item *it, const char *name, int64_t n,
-                                int64_t m, const float *v, struct err *e)
-{
-    const int64_t shape[2] = {n, m};
-    struct tensor *t = tensor_new(DT_F32, m ? 2 : 1, shape, e);
-    if (!t)
-        return ERR_NOMEM;
-    memcpy(t->data, v, t->bytes);
-    return item_set_tensor(it, name, t, e);
-}
-
 static enum err_code emit_face(const struct face_detector *c, struct stage *s,
                                const struct item *in, size_t at, size_t n,
                                struct err *e)
@@ -165,13 +154,13 @@ static enum err_code emit_face(const struct face_detector *c, struct stage *s,
         scores[i] = c->box[i].score;
     }
     if (!r)
-        r = put_floats(it, "box", 4, 0, c->box[at].box, e);
+        r = item_set_f32(it, "box", 4, 0, c->box[at].box, e);
     if (!r)
         r = item_set_f64(it, "box_score", (double)c->box[at].score, e);
     if (!r)
-        r = put_floats(it, "boxes", (int64_t)n, 4, &all[0][0], e);
+        r = item_set_f32(it, "boxes", (int64_t)n, 4, &all[0][0], e);
     if (!r)
-        r = put_floats(it, "box_scores", (int64_t)n, 0, scores, e);
+        r = item_set_f32(it, "box_scores", (int64_t)n, 0, scores, e);
     if (!r)
         r = item_set_i64(it, "face", (int64_t)at, e);
     if (!r)

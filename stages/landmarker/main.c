@@ -83,19 +83,6 @@ static enum err_code find_face(struct landmarker *c, const struct item *in,
     return face_search(&c->finder, frame, face, e);
 }
 
-/* A new f32 tensor of n x m (m 0: just n) filled from v. */
-static enum err_code set_floats(struct item *it, const char *name,
-                                const float *v, int64_t n, int64_t m,
-                                struct err *e)
-{
-    int64_t shape[2] = {n, m};
-    struct tensor *t = tensor_new(DT_F32, m ? 2 : 1, shape, e);
-    if (!t)
-        return ERR_NOMEM;
-    memcpy(t->data, v, t->bytes);
-    return item_set_tensor(it, name, t, e);
-}
-
 static enum err_code fill(const struct landmarker *c, const struct face *face,
                           struct item *it, struct err *e)
 {
@@ -115,13 +102,13 @@ static enum err_code fill(const struct landmarker *c, const struct face *face,
         if (r)
             return err_wrap(e, "depth");
     }
-    r = set_floats(it, "landmarks", &xyz[0][0], LANDMARKS, 3, e);
+    r = item_set_f32(it, "landmarks", LANDMARKS, 3, &xyz[0][0], e);
     if (!r)
-        r = set_floats(it, "scores", face->peak, LANDMARKS, 0, e);
+        r = item_set_f32(it, "scores", LANDMARKS, 0, face->peak, e);
     if (!r)
         r = item_set_f64(it, "score", face->score, e);
     if (!r)
-        r = set_floats(it, "box", box, 4, 0, e);
+        r = item_set_f32(it, "box", 4, 0, box, e);
     return r;
 }
 
