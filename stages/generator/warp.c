@@ -73,10 +73,6 @@ static enum err_code check_points(const struct tensor *frame,
 {
     double size[2] = {(double)frame->shape[1], (double)frame->shape[0]};
 
-    if (size[0] > MAX_SIDE || size[1] > MAX_SIDE)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "a frame of %.0f x %.0f is larger than %d", size[0],
-                       size[1], MAX_SIDE);
     for (int i = 0; i < LANDMARKS; i++)
         for (int a = 0; a < 3; a++) {
             double v = (double)points[i][a];
@@ -96,6 +92,10 @@ static enum err_code check_points(const struct tensor *frame,
     landmark_box(&points[0][0], 3, box);
     if (!(eyes >= 1.0) && !(box[3] - box[1] >= 4.0))
         return err_set(e, ERR_NOFACE, "the face is smaller than 4 pixels");
+    if (size[0] > MAX_SIDE || size[1] > MAX_SIDE)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "a frame of %.0f x %.0f is larger than %d", size[0],
+                       size[1], MAX_SIDE);
     return OK;
 }
 
