@@ -1,6 +1,7 @@
-"""Runs a command (facet run ...) and prints, for each process that it starts,
-the peak of its memory (VmHWM: resident, shared pages included; RssAnon's peak
-as seen) and its CPU time; then the wall time. Exits with the command's status.
+"""Runs a command (facet run ...) and prints, for it and each process that it
+starts, the peak of its memory (VmHWM: resident, shared pages included; the most
+of RssAnon that was seen) and its CPU time up to the last look, every 20 ms;
+then the wall time. Exits with the command's status.
 
 usage: run_peaks.py COMMAND...
 """
@@ -20,7 +21,11 @@ def look(pid, seen):
             t = f.read().rsplit(')', 1)[1].split()
         hwm = int(s['VmHWM'].split()[0])
         anon = int(s['RssAnon'].split()[0])
-        name = s['Name'].strip()
+        with open(f'/proc/{pid}/cmdline') as f:
+            words = f.read().split('\0')
+        name = os.path.basename(words[0])
+        if '--describe' in words:
+            return
     except (OSError, KeyError, IndexError, ValueError):
         return
     old = seen.get(pid, (name, 0, 0, 0.0))
