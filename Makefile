@@ -30,12 +30,14 @@ OPT    ?= -O2 -g
 CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
   -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) $(BLAS_CFLAGS) -MMD -MP $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
+# msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.
+MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
-  libjpeg libzip openblas
+  libjpeg libzip $(MSGPACK) openblas
 # OpenBLAS's own cblas.h, also where the alternatives choose the reference one.
 BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
-  -lmsgpackc $(if $(filter 0,$(DNNL)),,-ldnnl) -lopenblas -lxxhash $(OPENMP) -lm -lpthread
+  $(if $(filter 0,$(DNNL)),,-ldnnl) -lopenblas -lxxhash $(OPENMP) -lm -lpthread
 
 LIB_SRC   := $(sort $(wildcard lib/*/*.c))
 CLI_SRC   := $(sort $(wildcard cli/*.c))

@@ -6,10 +6,11 @@
 set -u
 mode=${1:-check}
 
-# what pkg-config, a header or a command must show : Debian package
+# what pkg-config, a header or a command must show : Debian package; one of
+# several names of either, divided by |
 pkgs="
 pc:libzmq:libzmq3-dev
-h:msgpack.h:libmsgpack-dev
+pc:msgpack-c|msgpack:libmsgpack-c-dev|libmsgpack-dev
 pc:libavformat:libavformat-dev
 pc:libavcodec:libavcodec-dev
 pc:libavutil:libavutil-dev
@@ -48,7 +49,11 @@ py:yaml:python3-yaml
 have() {
 	kind=${1%%:*}; rest=${1#*:}; what=${rest%%:*}
 	case $kind in
-	pc) pkg-config --exists "$what" 2>/dev/null ;;
+	pc)
+		for name in $(echo "$what" | tr '|' ' '); do
+			pkg-config --exists "$name" 2>/dev/null && return
+		done
+		return 1 ;;
 	h) printf '#include <%s>\n' "$what" |
 		${CC:-gcc} -E -I/usr/include/x86_64-linux-gnu/openblas-pthread - \
 		>/dev/null 2>&1 ;;
