@@ -18,16 +18,22 @@ V       ?= 0
 WERROR  ?= 0
 SAN     ?=
 
+# The version line, if the compiler is Clang.
+CLANG := $(shell $(CC) --version 2>/dev/null | grep -i clang)
+
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion \
   -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
   -Wwrite-strings -Wundef -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
-# Texts are cut at a cap on purpose; that is no fault.
-WARN += -Wno-format-truncation
+# Texts are cut at a cap on purpose; that is no fault. (Clang up to 17 does not
+# know the option.)
+WARN += $(if $(CLANG),,-Wno-format-truncation)
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
 OPT    ?= -O2 -g
-CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
+# Nothing is fused, so that CPUs with and without multiply-add instructions give
+# the same bits; GCC does so by -std=c11 alone.
+CFLAGS_ALL := -std=c11 -ffp-contract=off $(WARN) -fno-common $(OPT) $(SAN) -I. \
   -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) $(BLAS_CFLAGS) -MMD -MP $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 # msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.

@@ -164,8 +164,8 @@ static void test_refuses(void **state)
         const char *text;
     } cases[] = {{65520, "element 1 is 65520"},
                  {-1e30, "element 1 is -1.00000002e+30"},
-                 {NAN, "element 1 is not finite"},
-                 {INFINITY, "element 1 is not finite"}};
+                 {(double)NAN, "element 1 is not finite"},
+                 {(double)INFINITY, "element 1 is not finite"}};
     const double fine[2] = {0, 65519.996};
     struct tensor *t[1] = {values(DT_F32, fine, 2)};
     struct safetensors *s = file_of(t, 1, NULL);
