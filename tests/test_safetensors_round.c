@@ -29,7 +29,8 @@ static int drop_path(void **state)
 static struct tensor *values(enum dtype type, const double *v, int64_t n)
 {
     struct err e = {0};
-    struct tensor *t = tensor_new(type, 1, &n, &e);
+    const int64_t shape[1] = {n};
+    struct tensor *t = tensor_new(type, 1, shape, &e);
     assert_non_null(t);
     for (int64_t i = 0; i < n; i++) {
         if (type == DT_F64)
