@@ -8,7 +8,11 @@ CC      ?= gcc
 PREFIX  ?= /usr/local
 DESTDIR ?=
 PYTHON  ?= /usr/bin/python3
-# libgomp runs oneDNN's threads; our own loops in lib/nn use the same pool.
+# Our own loops in lib/nn and oneDNN's use one pool of threads. With GCC that
+# is libgomp, which Debian's oneDNN is linked to. With Clang it is libomp: it
+# has libgomp's functions as well, and as every program that runs networks
+# needs it directly, the loader finds it before the libgomp that only oneDNN
+# needs (tests/test_nn_threads.c counts the threads).
 OPENMP  ?= -fopenmp
 # DNNL=0 builds without oneDNN (in a B of its own): all networks then run on
 # OpenBLAS and our own loops.
