@@ -26,7 +26,10 @@
 #define TOL_WINOGRAD 2e-4
 #define TOL_BF16 2e-2
 
+/* More of them, from another seed: CONV_ROUNDS and CONV_SEED in the environment
+ * (tests/long/conv-geometries.sh). */
 #define ROUNDS 150
+#define SEED 2026
 
 /* One geometry with data: big and small as in lib/nn/conv_impl.h, arrays in
  * PyTorch's order, and what the slowest loop makes of them. */
@@ -104,8 +107,13 @@ static bool geometry(struct rng *r, struct job *j)
         d->groups = pick(r, 2, 33);
         each = other = 1;
     }
-    j->small =
-        (struct nn_shape){d->groups * other, pick(r, 1, 7), pick(r, 1, 18)};
+    if (d->groups == 1 && rng_below(r, 4) == 0) { /* as conv_rows.c's */
+        d->kernel_w = pick(r, 3, 9);
+        d->stride_w = pick(r, 1, 6);
+        each = pick(r, 1, 4);
+    }
+    j->small = (struct nn_shape){d->groups * other, pick(r, 1, 7),
+                                 rng_below(r, 4) ? pick(r, 1, 18) : 1};
     j->big = (struct nn_shape){d->groups * each,
                                side(r, j->small.h, d->kernel_h, d->stride_h,
                                     d->pad_h, d->dilation_h, d->transposed),
@@ -189,12 +197,15 @@ static void *formed(const struct nn_view *form, const float *plain)
     return v.data;
 }
 
+/* The kernel in use, for texts of failures. */
+static char kernel_name[64];
+
 static void fail_with(const struct nn_conv_desc *d, const char *what)
 {
     static const char *const layouts[] = {"plain", "last", "block16"};
     fail_msg("%s [%lld,%lld,%lld,%lld] (%s) to [%lld,%lld,%lld] (%s), kernel "
              "%lldx%lld, stride %lld,%lld, padding %lld,%lld, dilation "
-             "%lld,%lld, %lld groups, %s: %s",
+             "%lld,%lld, %lld groups, %s, kernel '%s': %s",
              d->transposed ? "transposed" : "usual", (long long)d->in.batch,
              (long long)d->in.shape.c, (long long)d->in.shape.h,
              (long long)d->in.shape.w, layouts[d->in.layout],
@@ -204,7 +215,7 @@ static void fail_with(const struct nn_conv_desc *d, const char *what)
              (long long)d->stride_h, (long long)d->stride_w,
              (long long)d->pad_h, (long long)d->pad_w, (long long)d->dilation_h,
              (long long)d->dilation_w, (long long)d->groups,
-             dtype_name(d->in.dtype), what);
+             dtype_name(d->in.dtype), kernel_name, what);
 }
 
 /* Compare and free what was made. */
@@ -288,7 +299,8 @@ static void train(const struct job *j, struct nn_conv_desc d)
     if (nn_conv_new(&d, &c, &e) ||
         nn_conv_weights(c, j->weights, d.bias ? j->bias : NULL, &e))
         fail_with(&d, e.text);
-    assert_null(strstr(nn_conv_kernel(c), "ref"));
+    snprintf(kernel_name, sizeof kernel_name, "%s", nn_conv_kernel(c));
+    assert_null(strstr(kernel_name, "ref"));
     void *scratch = memory(nn_conv_scratch(c));
     void *in = formed(&d.in, d.transposed ? j->small_in : j->big_in);
     void *dout = formed(&d.out, d.transposed ? j->big_in : j->small_in);
@@ -351,7 +363,8 @@ static void infer(const struct job *j, struct nn_conv_desc d, struct rng *r)
     if (nn_conv_new(&d, &c, &e) ||
         nn_conv_weights(c, j->weights, d.bias ? j->bias : NULL, &e))
         fail_with(&d, e.text);
-    assert_null(strstr(nn_conv_kernel(c), "ref"));
+    snprintf(kernel_name, sizeof kernel_name, "%s", nn_conv_kernel(c));
+    assert_null(strstr(kernel_name, "ref"));
     void *scratch = memory(nn_conv_scratch(c));
     void *in = formed(&d.in, d.transposed ? j->small_in : j->big_in);
     float *before =
@@ -385,12 +398,19 @@ static void each_way(struct rng *r, const struct job *j, int k,
     infer(j, d, r);
 }
 
+static int64_t from_environment(const char *name, int64_t otherwise)
+{
+    const char *s = getenv(name);
+    return s ? strtoll(s, NULL, 10) : otherwise;
+}
+
 static void test_geometries(void **state)
 {
     (void)state;
     struct rng r;
-    rng_seed(&r, 2026);
-    for (int i = 0; i < ROUNDS; i++) {
+    rng_seed(&r, (uint64_t)from_environment("CONV_SEED", SEED));
+    int64_t rounds = from_environment("CONV_ROUNDS", ROUNDS);
+    for (int64_t i = 0; i < rounds; i++) {
         struct job j;
         while (!geometry(&r, &j))
             continue;
@@ -608,5 +628,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_path),           cmocka_unit_test(test_refused),
         cmocka_unit_test(test_order_of_calls),
     };
+    const char *only = getenv("CMOCKA_TEST_FILTER");
+    if (only)
+        cmocka_set_test_filter(only);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

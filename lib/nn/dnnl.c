@@ -26,7 +26,6 @@ enum err_code nn_dnnl_status(dnnl_status_t s, const char *what, struct err *e)
     case dnnl_out_of_memory:
         return err_set(e, ERR_NOMEM, "oneDNN: %s: no memory", what);
     case dnnl_unimplemented:
-    case dnnl_iterator_ends:
         return err_set(e, ERR_UNSUPPORTED, "oneDNN: %s: no such kernel", what);
     default:
         return err_set(e, ERR_STATE, "oneDNN: %s: status %d", what, (int)s);
@@ -68,14 +67,13 @@ dnnl_data_type_t nn_dnnl_type(enum dtype t)
     return t == DT_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
-enum err_code nn_dnnl_view(const struct nn_view *v, dnnl_memory_desc_t *md,
-                           struct err *e)
+struct nn_dnnl_tensor nn_dnnl_view(const struct nn_view *v)
 {
-    dnnl_dims_t d = {v->batch, v->shape.c, v->shape.h, v->shape.w};
-    return nn_dnnl_status(dnnl_memory_desc_init_by_tag(md, 4, d,
-                                                       nn_dnnl_type(v->dtype),
-                                                       nn_dnnl_tag(v->layout)),
-                          "activations", e);
+    return (struct nn_dnnl_tensor){
+        4,
+        {v->batch, v->shape.c, v->shape.h, v->shape.w},
+        nn_dnnl_type(v->dtype),
+        nn_dnnl_tag(v->layout)};
 }
 
 dnnl_primitive_attr_t nn_dnnl_attr(struct err *e)
@@ -105,14 +103,14 @@ void nn_dnnl_free(struct nn_dnnl_prim *p)
     *p = (struct nn_dnnl_prim){0};
 }
 
-const dnnl_memory_desc_t *nn_dnnl_md(const struct nn_dnnl_prim *p, int arg)
+nn_dnnl_md nn_dnnl_md_of(const struct nn_dnnl_prim *p, int arg)
 {
     return dnnl_primitive_desc_query_md(p->pd, dnnl_query_exec_arg_md, arg);
 }
 
 size_t nn_dnnl_size(const struct nn_dnnl_prim *p, int arg)
 {
-    return dnnl_memory_desc_get_size(nn_dnnl_md(p, arg));
+    return dnnl_memory_desc_get_size(nn_dnnl_md_of(p, arg));
 }
 
 /* Memory objects of p->prim, still without memory. */
@@ -121,7 +119,7 @@ static dnnl_status_t equip(struct nn_dnnl_prim *p, const int *args, int n)
     dnnl_status_t s = dnnl_success;
     for (int i = 0; i <= n && !s; i++) {
         int arg = i < n ? args[i] : DNNL_ARG_SCRATCHPAD;
-        s = dnnl_memory_create(&p->arg[i].memory, nn_dnnl_md(p, arg), engine,
+        s = dnnl_memory_create(&p->arg[i].memory, nn_dnnl_md_of(p, arg), engine,
                                DNNL_MEMORY_NONE);
         p->arg[i].arg = arg;
         p->n = s ? i : i + 1;
@@ -134,36 +132,29 @@ static dnnl_status_t equip(struct nn_dnnl_prim *p, const int *args, int n)
 /* The first implementation that is none of oneDNN's references and can be
  * made: now and then its code generator gives up on what it said it could do
  * (2.6: channels-last bf16 with groups of 12 channels). */
-static dnnl_status_t pick(struct nn_dnnl_prim *p, const void *desc,
+static dnnl_status_t pick(struct nn_dnnl_prim *p, const struct nn_dnnl_op *op,
                           const_dnnl_primitive_attr_t attr,
                           const_dnnl_primitive_desc_t hint)
 {
-    dnnl_primitive_desc_iterator_t it = NULL;
-    dnnl_status_t s =
-        dnnl_primitive_desc_iterator_create(&it, desc, attr, engine, hint);
+    struct nn_dnnl_offers o;
+    dnnl_status_t s = nn_dnnl_offers_first(&o, op, engine, attr, hint);
     while (!s) {
-        p->pd = dnnl_primitive_desc_iterator_fetch(it);
-        s = p->pd ? dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str,
-                                              0, &p->kernel)
-                  : dnnl_out_of_memory;
+        s = dnnl_primitive_desc_query(o.pd, dnnl_query_impl_info_str, 0,
+                                      &p->kernel);
         if (!s && !strstr(p->kernel, "ref")) {
-            s = dnnl_primitive_create(&p->prim, p->pd);
+            s = dnnl_primitive_create(&p->prim, o.pd);
             if (s != dnnl_runtime_error)
                 break;
             s = dnnl_success;
         }
-        if (s)
-            break;
-        (void)dnnl_primitive_desc_destroy(p->pd);
-        p->pd = NULL;
-        s = dnnl_primitive_desc_iterator_next(it);
+        if (!s)
+            s = nn_dnnl_offers_next(&o);
     }
-    if (it)
-        (void)dnnl_primitive_desc_iterator_destroy(it);
+    p->pd = nn_dnnl_offers_end(&o);
     return s;
 }
 
-enum err_code nn_dnnl_make(struct nn_dnnl_prim *p, const void *desc,
+enum err_code nn_dnnl_make(struct nn_dnnl_prim *p, const struct nn_dnnl_op *op,
                            const_dnnl_primitive_attr_t attr,
                            const_dnnl_primitive_desc_t hint, const int *args,
                            int n, const char *what, struct err *e)
@@ -173,7 +164,7 @@ enum err_code nn_dnnl_make(struct nn_dnnl_prim *p, const void *desc,
         return err_set(e, ERR_ARG, "oneDNN: %s: %d arguments", what, n);
     if (!nn_dnnl_engine(e))
         return ERR_STATE;
-    dnnl_status_t s = pick(p, desc, attr, hint);
+    dnnl_status_t s = pick(p, op, attr, hint);
     if (!s)
         s = equip(p, args, n);
     if (s)
@@ -186,7 +177,7 @@ static dnnl_status_t append_sum(dnnl_primitive_attr_t attr)
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t s = dnnl_post_ops_create(&ops);
     if (!s)
-        s = dnnl_post_ops_append_sum(ops, 1.0F);
+        s = nn_dnnl_append_sum(ops);
     if (!s)
         s = dnnl_primitive_attr_set_post_ops(attr, ops);
     if (ops)
@@ -194,10 +185,8 @@ static dnnl_status_t append_sum(dnnl_primitive_attr_t attr)
     return s;
 }
 
-enum err_code nn_dnnl_make_reorder(struct nn_dnnl_prim *p,
-                                   const dnnl_memory_desc_t *from,
-                                   const dnnl_memory_desc_t *to, bool add,
-                                   struct err *e)
+enum err_code nn_dnnl_make_reorder(struct nn_dnnl_prim *p, nn_dnnl_md from,
+                                   nn_dnnl_md to, bool add, struct err *e)
 {
     static const int args[] = {DNNL_ARG_FROM, DNNL_ARG_TO};
     *p = (struct nn_dnnl_prim){0};
@@ -258,27 +247,64 @@ bool nn_has_dnnl(void)
     return true;
 }
 
+/* Values of dnnl_cpu_isa_t are sets of bits: what includes another one has its
+ * bits. Elsewhere than on x86 there are none. */
+static bool has_isa(dnnl_cpu_isa_t want)
+{
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)want) ==
+           (unsigned)want;
+}
+
 bool nn_has_bf16(void)
 {
-    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    return isa == dnnl_cpu_isa_avx512_core_bf16 ||
-           isa == dnnl_cpu_isa_avx512_core_amx;
+    return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 bool nn_conv_has_block16(void)
 {
-    switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_avx512_core:
-    case dnnl_cpu_isa_avx512_core_vnni:
-    case dnnl_cpu_isa_avx512_core_bf16:
-    case dnnl_cpu_isa_avx512_core_amx:
-        return true;
-    default:
-        return false;
-    }
+    return has_isa(dnnl_cpu_isa_avx512_core);
+}
+
+/* Asked for once, as a convolution of the usual kind. */
+static bool winograd;
+static pthread_once_t winograd_once = PTHREAD_ONCE_INIT;
+
+static void ask_for_winograd(void)
+{
+    struct nn_dnnl_tensor picture = {
+        4, {1, 64, 32, 32}, dnnl_f32, dnnl_nChw16c};
+    struct nn_dnnl_op op = {
+        .kind = NN_DNNL_CONV,
+        .prop = dnnl_forward_inference,
+        .alg = dnnl_convolution_winograd,
+        .src = picture,
+        .weights = {4, {64, 64, 3, 3}, dnnl_f32, dnnl_format_tag_any},
+        .dst = picture,
+        .stride = {1, 1},
+        .before = {1, 1},
+        .after = {1, 1}};
+    struct nn_dnnl_offers o;
+    struct err e;
+    dnnl_engine_t at = nn_dnnl_engine(&e);
+    if (!at)
+        return;
+    winograd = nn_dnnl_offers_first(&o, &op, at, NULL, NULL) == dnnl_success;
+    dnnl_primitive_desc_t pd = nn_dnnl_offers_end(&o);
+    if (pd)
+        (void)dnnl_primitive_desc_destroy(pd);
+}
+
+bool nn_has_winograd(void)
+{
+    return !pthread_once(&winograd_once, ask_for_winograd) && winograd;
 }
 
 #else
+
+bool nn_has_winograd(void)
+{
+    return false;
+}
 
 bool nn_has_dnnl(void)
 {

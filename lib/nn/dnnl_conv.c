@@ -90,19 +90,25 @@ static void plan_scratch(struct nn_conv_pass *p, struct dn *x)
 static enum err_code plan_weights(struct nn_conv_pass *p, struct dn *x,
                                   struct err *e)
 {
-    dnnl_memory_desc_t plain;
-    enum err_code r = nn_dnnl_conv_plain_weights(p, &plain, e);
+    struct nn_dnnl_tensor t = nn_dnnl_conv_plain_weights(p);
+    struct nn_dnnl_form plain = {.made = false};
+    enum err_code r =
+        nn_dnnl_status(nn_dnnl_form_make(&plain, &t), "weights", e);
     if (r)
         return r;
-    if (p->op == NN_CONV_WEIGHTS)
-        return nn_dnnl_make_reorder(&x->reorder,
-                                    nn_dnnl_md(&x->conv, DNNL_ARG_DIFF_WEIGHTS),
-                                    &plain, true, e);
-    const dnnl_memory_desc_t *md = nn_dnnl_md(&x->conv, DNNL_ARG_WEIGHTS);
-    x->plain = dnnl_memory_desc_equal(&plain, md);
-    return x->plain && p->training
-               ? OK
-               : nn_dnnl_make_reorder(&x->reorder, &plain, md, false, e);
+    nn_dnnl_md outside = nn_dnnl_form_md(&plain);
+    if (p->op == NN_CONV_WEIGHTS) {
+        r = nn_dnnl_make_reorder(&x->reorder,
+                                 nn_dnnl_md_of(&x->conv, DNNL_ARG_DIFF_WEIGHTS),
+                                 outside, true, e);
+    } else {
+        nn_dnnl_md md = nn_dnnl_md_of(&x->conv, DNNL_ARG_WEIGHTS);
+        x->plain = dnnl_memory_desc_equal(outside, md);
+        if (!x->plain || !p->training)
+            r = nn_dnnl_make_reorder(&x->reorder, outside, md, false, e);
+    }
+    nn_dnnl_form_free(&plain);
+    return r;
 }
 
 static enum err_code make(struct nn_conv_pass *p, struct err *e)
@@ -160,8 +166,8 @@ static bool same(const struct nn_conv_pass *p, const struct nn_conv_pass *q)
 {
     const struct dn *x = p->state, *y = q->state;
     return bias_bytes(p) == bias_bytes(q) &&
-           dnnl_memory_desc_equal(nn_dnnl_md(&x->conv, DNNL_ARG_WEIGHTS),
-                                  nn_dnnl_md(&y->conv, DNNL_ARG_WEIGHTS));
+           dnnl_memory_desc_equal(nn_dnnl_md_of(&x->conv, DNNL_ARG_WEIGHTS),
+                                  nn_dnnl_md_of(&y->conv, DNNL_ARG_WEIGHTS));
 }
 
 /* Data where the kernel reads or writes it: outside, or a copy. */

@@ -30,9 +30,7 @@ enum err_code nn_dnnl_conv_make(const struct nn_conv_pass *p,
                                 struct err *e) MUST_USE;
 /* Weights as PyTorch has them: [small, big / groups, kh, kw], in groups where
  * there are any. */
-enum err_code nn_dnnl_conv_plain_weights(const struct nn_conv_pass *p,
-                                         dnnl_memory_desc_t *md,
-                                         struct err *e) MUST_USE;
+struct nn_dnnl_tensor nn_dnnl_conv_plain_weights(const struct nn_conv_pass *p);
 
 #endif
 #endif

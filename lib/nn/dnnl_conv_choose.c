@@ -16,23 +16,20 @@ static int weight_dims(const struct nn_conv_geometry *g, dnnl_dims_t d)
     return n;
 }
 
-enum err_code nn_dnnl_conv_plain_weights(const struct nn_conv_pass *p,
-                                         dnnl_memory_desc_t *md, struct err *e)
+static struct nn_dnnl_tensor weights_of(const struct nn_conv_geometry *g,
+                                        dnnl_data_type_t type,
+                                        dnnl_format_tag_t tag)
 {
-    dnnl_dims_t d;
-    int n = weight_dims(&p->g, d);
-    return nn_dnnl_status(
-        dnnl_memory_desc_init_by_tag(md, n, d, dnnl_f32,
-                                     n == 5 ? dnnl_goihw : dnnl_oihw),
-        "weights", e);
+    struct nn_dnnl_tensor t = {.type = type, .tag = tag};
+    t.n = weight_dims(g, t.d);
+    return t;
 }
 
-/* All that oneDNN wants to know of a convolution. */
-struct shapes {
-    dnnl_memory_desc_t big, small, weights, dweights, bias;
-    dnnl_dims_t stride, dilation, before, after;
-    dnnl_alg_kind_t alg;
-};
+struct nn_dnnl_tensor nn_dnnl_conv_plain_weights(const struct nn_conv_pass *p)
+{
+    return weights_of(&p->g, dnnl_f32,
+                      p->g.groups > 1 ? dnnl_goihw : dnnl_oihw);
+}
 
 /* What the strides leave over at the far side is no padding: it may well be
  * negative. */
@@ -59,29 +56,37 @@ static bool blind(int64_t big, int64_t small, int64_t kernel, int64_t stride,
 
 /* oneDNN takes it for a mistake if a whole stride is left over at the far side,
  * as a dilated transposed convolution's output padding may do. Its brgconv
- * kernels (2.6) crash where there is nothing to sum but there are
- * post-operations. */
-static bool beyond(const struct nn_conv_pass *p, const struct shapes *s)
+ * kernels crash (2.6) where there is nothing to sum but there are
+ * post-operations, and give wrong results (3.7) from one channel to a picture
+ * one pixel wide. */
+static bool beyond(const struct nn_conv_pass *p, const struct nn_dnnl_op *s)
 {
     const struct nn_conv_geometry *g = &p->g;
     struct nn_shape b = g->big.shape, m = g->small.shape;
     return s->after[0] <= -g->stride_h || s->after[1] <= -g->stride_w ||
-           (p->op == NN_CONV_DOWN && (blind(b.h, m.h, g->kernel_h, g->stride_h,
+           (p->op == NN_CONV_DOWN && ((b.c == 1 && m.w == 1) ||
+                                      blind(b.h, m.h, g->kernel_h, g->stride_h,
                                             g->pad_h, g->dilation_h) ||
                                       blind(b.w, m.w, g->kernel_w, g->stride_w,
                                             g->pad_w, g->dilation_w)));
 }
 
+/* The pass as oneDNN wants to have it described: a forward one; what a gradient
+ * has different is the caller's. */
 static enum err_code describe(const struct nn_conv_pass *p,
                               const struct nn_view *big,
                               const struct nn_view *small, bool winograd,
-                              struct shapes *s, struct err *e)
+                              struct nn_dnnl_op *op, struct err *e)
 {
     const struct nn_conv_geometry *g = &p->g;
     struct nn_shape b = big->shape, m = small->shape;
-    dnnl_dims_t wd, bd = {m.c};
-    int n = weight_dims(g, wd);
-    *s = (struct shapes){
+    *op = (struct nn_dnnl_op){
+        .kind = NN_DNNL_CONV,
+        .prop = dnnl_forward_training,
+        .alg = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
+        .src = nn_dnnl_view(big),
+        .weights = weights_of(g, nn_dnnl_type(big->dtype), dnnl_format_tag_any),
+        .dst = nn_dnnl_view(small),
         .stride = {g->stride_h, g->stride_w},
         .dilation = {g->dilation_h - 1, g->dilation_w - 1},
         .before = {g->pad_h, g->pad_w},
@@ -89,24 +94,15 @@ static enum err_code describe(const struct nn_conv_pass *p,
                             g->pad_h),
                   pad_after(b.w, m.w, g->kernel_w, g->stride_w, g->dilation_w,
                             g->pad_w)},
-        .alg = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
     };
-    if (beyond(p, s))
+    if (beyond(p, op))
         return err_set(e, ERR_UNSUPPORTED, "oneDNN: convolution: such sizes");
-    enum err_code r = nn_dnnl_view(big, &s->big, e);
-    if (!r)
-        r = nn_dnnl_view(small, &s->small, e);
-    if (r)
-        return r;
-    dnnl_status_t st = dnnl_memory_desc_init_by_tag(
-        &s->weights, n, wd, nn_dnnl_type(big->dtype), dnnl_format_tag_any);
-    /* Gradients of weights are summed and kept in f32 whatever comes in. */
-    if (!st)
-        st = dnnl_memory_desc_init_by_tag(&s->dweights, n, wd, dnnl_f32,
-                                          dnnl_format_tag_any);
-    if (!st)
-        st = dnnl_memory_desc_init_by_tag(&s->bias, 1, bd, dnnl_f32, dnnl_x);
-    return nn_dnnl_status(st, "weights", e);
+    return OK;
+}
+
+static struct nn_dnnl_tensor bias_of(const struct nn_conv_pass *p)
+{
+    return (struct nn_dnnl_tensor){1, {p->g.small.shape.c}, dnnl_f32, dnnl_x};
 }
 
 /* Sum and activation as post-operations of a forward kernel. */
@@ -128,9 +124,9 @@ static dnnl_status_t post_ops(const struct nn_conv_pass *p,
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t s = dnnl_post_ops_create(&ops);
     if (!s && p->sum)
-        s = dnnl_post_ops_append_sum(ops, 1.0F);
+        s = nn_dnnl_append_sum(ops);
     if (!s && p->act)
-        s = dnnl_post_ops_append_eltwise(ops, 1.0F, kind[p->act], alpha, 0.0F);
+        s = nn_dnnl_append_eltwise(ops, kind[p->act], alpha);
     if (!s)
         s = dnnl_primitive_attr_set_post_ops(attr, ops);
     if (ops)
@@ -138,19 +134,8 @@ static dnnl_status_t post_ops(const struct nn_conv_pass *p,
     return s;
 }
 
-static dnnl_status_t forward_desc(const struct nn_conv_pass *p,
-                                  const struct shapes *s, dnnl_prop_kind_t kind,
-                                  dnnl_alg_kind_t alg, bool bias,
-                                  dnnl_convolution_desc_t *d)
-{
-    (void)p;
-    return dnnl_dilated_convolution_forward_desc_init(
-        d, kind, alg, &s->big, &s->weights, bias ? &s->bias : NULL, &s->small,
-        s->stride, s->dilation, s->before, s->after);
-}
-
 static enum err_code make_down(const struct nn_conv_pass *p,
-                               const struct shapes *s, struct nn_dnnl_prim *out,
+                               struct nn_dnnl_op *op, struct nn_dnnl_prim *out,
                                struct err *e)
 {
     static const int args[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST,
@@ -158,18 +143,16 @@ static enum err_code make_down(const struct nn_conv_pass *p,
     dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
     if (!attr)
         return ERR_NOMEM;
-    dnnl_convolution_desc_t d;
     /* In inference Winograd's weights are transformed once, when packed, unless
      * each run is to do it. */
-    bool each = p->lean && s->alg == dnnl_convolution_winograd;
-    dnnl_prop_kind_t kind =
+    bool each = p->lean && op->alg == dnnl_convolution_winograd;
+    op->prop =
         p->training || each ? dnnl_forward_training : dnnl_forward_inference;
+    if (p->bias)
+        op->bias = bias_of(p);
     enum err_code r = nn_dnnl_status(post_ops(p, attr), "post-ops", e);
     if (!r)
-        r = nn_dnnl_status(forward_desc(p, s, kind, s->alg, p->bias, &d),
-                           "convolution", e);
-    if (!r)
-        r = nn_dnnl_make(out, &d, attr, NULL, args, p->bias ? 4 : 3,
+        r = nn_dnnl_make(out, op, attr, NULL, args, p->bias ? 4 : 3,
                          "convolution", e);
     (void)dnnl_primitive_attr_destroy(attr);
     return r;
@@ -177,41 +160,40 @@ static enum err_code make_down(const struct nn_conv_pass *p,
 
 /* Gradients want to see the forward primitive; any kernel of it will do. */
 static enum err_code make_gradient(const struct nn_conv_pass *p,
-                                   const struct shapes *s,
+                                   const struct nn_dnnl_op *forward,
                                    struct nn_dnnl_prim *out, struct err *e)
 {
     static const int up[] = {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS,
                              DNNL_ARG_DIFF_SRC};
     static const int weights[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST,
                                   DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS};
-    dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
-    dnnl_engine_t engine = nn_dnnl_engine(e);
-    if (!attr || !engine)
-        return ERR_NOMEM;
     bool bias = p->bias && !p->transposed && p->op == NN_CONV_WEIGHTS;
-    dnnl_convolution_desc_t fd, d;
-    dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t st = forward_desc(p, s, dnnl_forward_training,
-                                    dnnl_convolution_direct, false, &fd);
-    if (!st)
-        st = dnnl_primitive_desc_create(&hint, &fd, NULL, engine, NULL);
-    if (!st && p->op == NN_CONV_UP)
-        st = dnnl_dilated_convolution_backward_data_desc_init(
-            &d, s->alg, &s->big, &s->weights, &s->small, s->stride, s->dilation,
-            s->before, s->after);
-    else if (!st)
-        st = dnnl_dilated_convolution_backward_weights_desc_init(
-            &d, s->alg, &s->big, &s->dweights, bias ? &s->bias : NULL,
-            &s->small, s->stride, s->dilation, s->before, s->after);
+    struct nn_dnnl_op op = *forward;
+    struct nn_dnnl_offers hint = {0};
+    dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
+    if (!attr)
+        return ERR_NOMEM;
+    op.alg = dnnl_convolution_direct;
+    dnnl_status_t st =
+        nn_dnnl_offers_first(&hint, &op, nn_dnnl_engine(e), NULL, NULL);
+    dnnl_primitive_desc_t hint_pd = nn_dnnl_offers_end(&hint);
     enum err_code r = nn_dnnl_status(st, "convolution's gradient", e);
-    if (!r && p->op == NN_CONV_UP)
-        r = nn_dnnl_make(out, &d, attr, hint, up, 3, "convolution's gradient",
-                         e);
-    else if (!r)
-        r = nn_dnnl_make(out, &d, attr, hint, weights, bias ? 4 : 3,
+    op.alg = forward->alg;
+    if (p->op == NN_CONV_UP) {
+        op.kind = NN_DNNL_CONV_DATA;
+    } else {
+        /* Gradients of weights are summed and kept in f32 whatever comes in. */
+        op.kind = NN_DNNL_CONV_WEIGHTS;
+        op.weights.type = dnnl_f32;
+        if (bias)
+            op.bias = bias_of(p);
+    }
+    if (!r)
+        r = nn_dnnl_make(out, &op, attr, hint_pd,
+                         p->op == NN_CONV_UP ? up : weights, bias ? 4 : 3,
                          "convolution's gradient", e);
-    if (hint)
-        (void)dnnl_primitive_desc_destroy(hint);
+    if (hint_pd)
+        (void)dnnl_primitive_desc_destroy(hint_pd);
     (void)dnnl_primitive_attr_destroy(attr);
     return r;
 }
@@ -221,14 +203,14 @@ enum err_code nn_dnnl_conv_make(const struct nn_conv_pass *p,
                                 const struct nn_view *small, bool winograd,
                                 struct nn_dnnl_prim *prim, struct err *e)
 {
-    struct shapes s;
+    struct nn_dnnl_op op;
     if (!nn_dnnl_engine(e))
         return ERR_STATE;
-    enum err_code r = describe(p, big, small, winograd, &s, e);
+    enum err_code r = describe(p, big, small, winograd, &op, e);
     if (r)
         return r;
-    return p->op == NN_CONV_DOWN ? make_down(p, &s, prim, e)
-                                 : make_gradient(p, &s, prim, e);
+    return p->op == NN_CONV_DOWN ? make_down(p, &op, prim, e)
+                                 : make_gradient(p, &op, prim, e);
 }
 
 bool nn_dnnl_conv_winograd(const struct nn_conv_pass *p,
@@ -257,11 +239,11 @@ static int add(struct nn_dnnl_layouts *list, int n, enum nn_layout big,
     return n;
 }
 
-static int without_last(struct nn_dnnl_layouts *list, int n)
+static int blocks_alone(struct nn_dnnl_layouts *list, int n)
 {
     int k = 0;
     for (int i = 0; i < n; i++) {
-        if (list[i].big != NN_LAST && list[i].small != NN_LAST)
+        if (list[i].big == NN_BLOCK16 && list[i].small == NN_BLOCK16)
             list[k++] = list[i];
     }
     return k;
@@ -302,10 +284,11 @@ int nn_dnnl_conv_layouts(const struct nn_conv_pass *p,
         n = add(list, n, NN_BLOCK16, NN_BLOCK16, t);
     n = add(list, n, NN_LAST, NN_LAST, t);
     n = add(list, n, NN_PLAIN, NN_PLAIN, t);
-    /* oneDNN 2.6 races with itself on weights of 1x1 with strides for less than
-     * 16 channels-last: with two threads, now and then other gradients. */
+    /* oneDNN (2.6 to 3.7) races with itself on weights of 1x1 with strides for
+     * less than 16 channels-last: with two threads, now and then other
+     * gradients. Version 3 takes that kernel for the plain order too. */
     if (pointwise && g->stride_h * g->stride_w > 1 && g->big.shape.c < 16)
-        n = without_last(list, n);
+        n = blocks_alone(list, n);
     return n;
 }
 

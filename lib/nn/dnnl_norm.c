@@ -11,18 +11,19 @@
 #include "lib/base/mem.h"
 #include "lib/nn/rows.h"
 
-#define ARGS 9
+#define ARGS NN_DNNL_ARGS
 
 struct nn_dnnl_norm {
     struct nn_dnnl_prim forward, backward;
     bool running, affine, relu;
-    size_t stats, table; /* bytes of C floats; of scale and shift */
+    size_t stats; /* bytes of C floats */
 };
 
 /* keep: mean, variance, scale and shift, the ReLU's workspace.
- * scratch: gradients of scale and shift, then oneDNN's. */
+ * scratch: gradients of scale and shift, then oneDNN's. Each with room for
+ * whole blocks of channels. */
 struct parts {
-    float *mean, *var, *table, *dtable;
+    float *mean, *var, *scale, *shift, *dscale, *dshift;
     void *workspace, *scratch;
 };
 
@@ -32,10 +33,12 @@ static struct parts parts_of(const struct nn_dnnl_norm *d,
     char *keep = x->keep, *scratch = x->scratch;
     struct parts p = {.mean = (float *)(void *)keep,
                       .var = (float *)(void *)(keep + d->stats),
-                      .table = (float *)(void *)(keep + 2 * d->stats),
-                      .workspace = keep + 2 * d->stats + d->table,
-                      .dtable = (float *)(void *)scratch,
-                      .scratch = scratch + d->table};
+                      .scale = (float *)(void *)(keep + 2 * d->stats),
+                      .shift = (float *)(void *)(keep + 3 * d->stats),
+                      .workspace = keep + (d->affine ? 4 : 2) * d->stats,
+                      .dscale = (float *)(void *)scratch,
+                      .dshift = (float *)(void *)(scratch + d->stats),
+                      .scratch = scratch + (d->affine ? 2 * d->stats : 0)};
     if (d->running) {
         p.mean = tensor_f32(n->mean->value);
         p.var = tensor_f32(n->var->value);
@@ -54,7 +57,7 @@ static unsigned flags_of(const struct nn_dnnl_norm *d)
     if (d->running)
         f |= dnnl_use_global_stats;
     if (d->affine)
-        f |= dnnl_use_scaleshift;
+        f |= dnnl_use_scale | dnnl_use_shift;
     if (d->relu)
         f |= dnnl_fuse_norm_relu;
     return f;
@@ -69,42 +72,37 @@ static int list(const struct nn_dnnl_norm *d, bool back, int args[ARGS])
     args[n++] = DNNL_ARG_MEAN;
     args[n++] = DNNL_ARG_VARIANCE;
     if (d->affine)
-        args[n++] = DNNL_ARG_SCALE_SHIFT;
+        args[n++] = DNNL_ARG_SCALE;
+    if (d->affine && (!back || NN_DNNL_NORM_BACK_SHIFT))
+        args[n++] = DNNL_ARG_SHIFT;
     if (d->relu)
         args[n++] = DNNL_ARG_WORKSPACE;
     if (back)
         args[n++] = DNNL_ARG_DIFF_SRC;
-    if (back && d->affine)
-        args[n++] = DNNL_ARG_DIFF_SCALE_SHIFT;
+    if (back && d->affine) {
+        args[n++] = DNNL_ARG_DIFF_SCALE;
+        args[n++] = DNNL_ARG_DIFF_SHIFT;
+    }
     return n;
 }
 
 static enum err_code make(struct nn_dnnl_norm *d, const struct nn_exec *x,
                           double eps, struct err *e)
 {
-    dnnl_memory_desc_t md;
-    dnnl_batch_normalization_desc_t fd, bd;
+    struct nn_dnnl_op op = {.kind = NN_DNNL_NORM,
+                            .prop = dnnl_forward_training,
+                            .src = nn_dnnl_view(&x->in[0]),
+                            .eps = (float)eps,
+                            .flags = flags_of(d)};
     int args[ARGS];
-    enum err_code r = nn_dnnl_view(&x->in[0], &md, e);
-    if (r)
-        return r;
     dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
     if (!attr)
         return ERR_NOMEM;
-    r = nn_dnnl_status(
-        dnnl_batch_normalization_forward_desc_init(
-            &fd, dnnl_forward_training, &md, (float)eps, flags_of(d)),
-        "batch norm", e);
-    if (!r)
-        r = nn_dnnl_make(&d->forward, &fd, attr, NULL, args,
-                         list(d, false, args), "batch norm", e);
+    enum err_code r = nn_dnnl_make(&d->forward, &op, attr, NULL, args,
+                                   list(d, false, args), "batch norm", e);
+    op.kind = NN_DNNL_NORM_BACK;
     if (!r && x->backward)
-        r = nn_dnnl_status(
-            dnnl_batch_normalization_backward_desc_init(
-                &bd, dnnl_backward, &md, &md, (float)eps, flags_of(d)),
-            "batch norm backward", e);
-    if (!r && x->backward)
-        r = nn_dnnl_make(&d->backward, &bd, attr, d->forward.pd, args,
+        r = nn_dnnl_make(&d->backward, &op, attr, d->forward.pd, args,
                          list(d, true, args), "batch norm backward", e);
     (void)dnnl_primitive_attr_destroy(attr);
     /* "ncsp" and its like are plain loops, slower than ours. */
@@ -128,7 +126,6 @@ enum err_code nn_dnnl_norm_new(struct nn_exec *x, const struct nn_norm *n,
     d->relu = x->relu;
     d->stats = align64((size_t)nn_view_planes(&x->in[0]) *
                        (size_t)nn_view_lane(&x->in[0]) * sizeof(float));
-    d->table = d->affine ? 2 * d->stats : 0;
     enum err_code r = make(d, x, n->eps, e);
     if (r) {
         nn_dnnl_norm_free(&d);
@@ -137,9 +134,9 @@ enum err_code nn_dnnl_norm_new(struct nn_exec *x, const struct nn_norm *n,
     size_t scratch = d->forward.scratch_bytes;
     if (d->backward.scratch_bytes > scratch)
         scratch = d->backward.scratch_bytes;
-    x->scratch_bytes = d->table + scratch;
+    x->scratch_bytes = scratch + (d->affine ? 2 * d->stats : 0);
     x->keep_bytes =
-        2 * d->stats + d->table +
+        (d->affine ? 4 : 2) * d->stats +
         (d->relu ? nn_dnnl_size(&d->forward, DNNL_ARG_WORKSPACE) : 0);
     snprintf(x->kernel, sizeof x->kernel, "%s", d->forward.kernel);
     *out = d;
@@ -162,16 +159,18 @@ enum err_code nn_dnnl_norm_forward(struct nn_dnnl_norm *d, struct nn_exec *x,
     struct parts p = parts_of(d, x, n);
     int64_t c = x->in[0].shape.c;
     if (d->affine) {
-        memcpy(p.table, n->gamma->value->data, n->gamma->value->bytes);
-        memcpy(p.table + c, n->beta->value->data, n->beta->value->bytes);
+        memcpy(p.scale, n->gamma->value->data, n->gamma->value->bytes);
+        memcpy(p.shift, n->beta->value->data, n->beta->value->bytes);
     }
     struct nn_dnnl_arg a[ARGS] = {{DNNL_ARG_SRC, x->in[0].data},
                                   {DNNL_ARG_DST, x->out.data},
                                   {DNNL_ARG_MEAN, p.mean},
                                   {DNNL_ARG_VARIANCE, p.var}};
     int k = 4;
-    if (d->affine)
-        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_SCALE_SHIFT, p.table};
+    if (d->affine) {
+        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_SCALE, p.scale};
+        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_SHIFT, p.shift};
+    }
     if (d->relu)
         a[k++] = (struct nn_dnnl_arg){DNNL_ARG_WORKSPACE, p.workspace};
     enum err_code r = nn_dnnl_run(&d->forward, a, k, p.scratch, e);
@@ -198,8 +197,11 @@ enum err_code nn_dnnl_norm_backward(struct nn_dnnl_norm *d, struct nn_exec *x,
         {DNNL_ARG_DIFF_SRC, direct ? x->din[0].data : x->dout.data}};
     int k = 5;
     if (d->affine) {
-        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_SCALE_SHIFT, p.table};
-        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_DIFF_SCALE_SHIFT, p.dtable};
+        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_SCALE, p.scale};
+        if (NN_DNNL_NORM_BACK_SHIFT)
+            a[k++] = (struct nn_dnnl_arg){DNNL_ARG_SHIFT, p.shift};
+        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_DIFF_SCALE, p.dscale};
+        a[k++] = (struct nn_dnnl_arg){DNNL_ARG_DIFF_SHIFT, p.dshift};
     }
     if (d->relu)
         a[k++] = (struct nn_dnnl_arg){DNNL_ARG_WORKSPACE, p.workspace};
@@ -208,9 +210,9 @@ enum err_code nn_dnnl_norm_backward(struct nn_dnnl_norm *d, struct nn_exec *x,
         return r;
     for (int64_t i = 0; i < c && d->affine && x->dparam; i++) {
         if (n->gamma->grad)
-            n->gamma->grad[i] += p.dtable[i];
+            n->gamma->grad[i] += p.dscale[i];
         if (n->beta->grad)
-            n->beta->grad[i] += p.dtable[c + i];
+            n->beta->grad[i] += p.dshift[i];
     }
     if (x->din[0].data && !direct)
         nn_convert(&x->dout, &x->din[0], true);

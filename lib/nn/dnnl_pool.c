@@ -13,62 +13,51 @@ struct nn_dnnl_pool {
     bool keeps;
 };
 
-/* The sizes in oneDNN's words. */
-struct sizes {
-    dnnl_dims_t stride, kernel, before, after;
-};
-
-/* False where oneDNN's average would divide by another number than PyTorch's:
- * it counts all of a window where padding counts, PyTorch only what lies in
- * the padding that was asked for. */
-static bool measure(const struct nn_view *in, const struct nn_view *out,
-                    const struct nn_pool_spec *s, bool max, struct sizes *z)
+/* Describe the forward pass. False where oneDNN's average would divide by
+ * another number than PyTorch's: it counts all of a window where padding
+ * counts, PyTorch only what lies in the padding that was asked for. */
+static bool describe(const struct nn_view *in, const struct nn_view *out,
+                     const struct nn_pool_spec *s, bool max, bool backward,
+                     struct nn_dnnl_op *op)
 {
     const int64_t i[2] = {in->shape.h, in->shape.w};
     const int64_t o[2] = {out->shape.h, out->shape.w};
     bool same = true;
+    *op = (struct nn_dnnl_op){
+        .kind = NN_DNNL_POOL,
+        .prop = backward ? dnnl_forward_training : dnnl_forward_inference,
+        .alg = max                    ? dnnl_pooling_max
+               : s->count_include_pad ? dnnl_pooling_avg_include_padding
+                                      : dnnl_pooling_avg_exclude_padding,
+        .src = nn_dnnl_view(in),
+        .dst = nn_dnnl_view(out),
+    };
     for (int k = 0; k < 2; k++) {
-        z->stride[k] = s->stride;
-        z->kernel[k] = s->kernel;
-        z->before[k] = s->pad;
-        z->after[k] = (o[k] - 1) * s->stride + s->kernel - i[k] - s->pad;
-        same = same && (z->after[k] <= s->pad || !s->count_include_pad);
+        op->stride[k] = s->stride;
+        op->kernel[k] = s->kernel;
+        op->before[k] = s->pad;
+        op->after[k] = (o[k] - 1) * s->stride + s->kernel - i[k] - s->pad;
+        same = same && (op->after[k] <= s->pad || !s->count_include_pad);
     }
     return max || same;
 }
 
-static enum err_code make(struct nn_dnnl_pool *p, const struct nn_view *in,
-                          const struct nn_view *out, const struct sizes *z,
-                          dnnl_alg_kind_t alg, bool backward,
-                          dnnl_primitive_attr_t attr, struct err *e)
+static enum err_code make(struct nn_dnnl_pool *p, const struct nn_dnnl_op *op,
+                          bool backward, dnnl_primitive_attr_t attr,
+                          struct err *e)
 {
     static const int fwd[] = {DNNL_ARG_SRC, DNNL_ARG_DST, DNNL_ARG_WORKSPACE};
     static const int bwd[] = {DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_SRC,
                               DNNL_ARG_WORKSPACE};
     int n = p->keeps ? 3 : 2;
-    dnnl_memory_desc_t src, dst;
-    dnnl_pooling_desc_t d;
-    enum err_code r = nn_dnnl_view(in, &src, e);
-    if (!r)
-        r = nn_dnnl_view(out, &dst, e);
-    if (!r)
-        r = nn_dnnl_status(
-            dnnl_pooling_forward_desc_init(
-                &d, backward ? dnnl_forward_training : dnnl_forward_inference,
-                alg, &src, &dst, z->stride, z->kernel, z->before, z->after),
-            "pooling", e);
-    if (!r)
-        r = nn_dnnl_make(&p->forward, &d, attr, NULL, fwd, n, "pooling", e);
+    enum err_code r =
+        nn_dnnl_make(&p->forward, op, attr, NULL, fwd, n, "pooling", e);
     if (r || !backward)
         return r;
-    r = nn_dnnl_status(dnnl_pooling_backward_desc_init(&d, alg, &src, &dst,
-                                                       z->stride, z->kernel,
-                                                       z->before, z->after),
-                       "pooling's gradient", e);
-    if (!r)
-        r = nn_dnnl_make(&p->backward, &d, attr, p->forward.pd, bwd, n,
-                         "pooling's gradient", e);
-    return r;
+    struct nn_dnnl_op back = *op;
+    back.kind = NN_DNNL_POOL_DATA;
+    return nn_dnnl_make(&p->backward, &back, attr, p->forward.pd, bwd, n,
+                        "pooling's gradient", e);
 }
 
 enum err_code nn_dnnl_pool_new(const struct nn_view *in,
@@ -77,22 +66,16 @@ enum err_code nn_dnnl_pool_new(const struct nn_view *in,
                                bool backward, struct nn_dnnl_pool **p,
                                struct err *e)
 {
-    struct sizes z;
+    struct nn_dnnl_op op;
     *p = NULL;
-    if (!measure(in, out, s, max, &z))
+    if (!describe(in, out, s, max, backward, &op))
         return OK;
     struct nn_dnnl_pool *x = mem_calloc(1, sizeof *x);
     if (!x)
         return err_set(e, ERR_NOMEM, "no memory for pooling");
     x->keeps = max && backward;
     dnnl_primitive_attr_t attr = nn_dnnl_attr(e);
-    enum err_code r =
-        attr ? make(x, in, out, &z,
-                    max                    ? dnnl_pooling_max
-                    : s->count_include_pad ? dnnl_pooling_avg_include_padding
-                                           : dnnl_pooling_avg_exclude_padding,
-                    backward, attr, e)
-             : ERR_NOMEM;
+    enum err_code r = attr ? make(x, &op, backward, attr, e) : ERR_NOMEM;
     if (attr)
         (void)dnnl_primitive_attr_destroy(attr);
     /* Its "simple" kernels are several times slower than ours. */

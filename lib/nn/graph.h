@@ -47,7 +47,8 @@ void nn_output(struct nn_graph *g, int x);
 /* What all plans choose from. */
 enum nn_mode {
     NN_EXACT, /* direct convolution */
-    NN_FAST   /* Winograd where it is faster: relative error about 1e-5 */
+    NN_FAST /* Winograd where it is there (nn_has_winograd) and faster: relative
+error about 1e-5 */
 };
 enum nn_path {
     NN_PATH_AUTO, /* oneDNN where it was built in, unless FACET_NN_PATH=blas */
@@ -58,5 +59,9 @@ enum nn_path {
 bool nn_has_dnnl(void);
 /* Has this CPU bf16 arithmetic (AVX512-BF16 or AMX)? */
 bool nn_has_bf16(void);
+/* Has oneDNN Winograd kernels here? Version 2 on CPUs with AVX-512 does, 3.7
+ * (in Debian 13) does not: NN_FAST plans then run the direct kernels of
+ * NN_EXACT. */
+bool nn_has_winograd(void);
 
 #endif

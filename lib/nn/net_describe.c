@@ -95,6 +95,13 @@ enum err_code nn_net_describe(const struct nn_net *n, struct buf *b,
     }
     if (r)
         return r;
+    if (n->mode == NN_FAST && n->path == NN_PATH_DNNL && !nn_has_winograd())
+        r = buf_printf(
+            b, e,
+            "fast: this oneDNN has no Winograd kernels for this CPU; "
+            "direct ones run, as in exact\n");
+    if (r)
+        return r;
     return buf_printf(
         b, e,
         "total %.2f ms, %.2f GFLOP (%.0f GFLOP/s): convolutions %.2f, passes "

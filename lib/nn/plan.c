@@ -56,7 +56,7 @@ static enum nn_layout choose_layout(struct nn_planner *p)
     if (net->path == NN_PATH_BLAS)
         return NN_PLAIN;
     if (!nn_conv_has_block16() ||
-        (net->mode != NN_FAST && net->type != DT_BF16))
+        ((net->mode != NN_FAST || !nn_has_winograd()) && net->type != DT_BF16))
         return NN_LAST;
     double gflop = 0, mb = 0;
     for (int i = 0; i < p->g->n; i++) {

@@ -40,7 +40,7 @@ bool nn_plan_winograd(const struct nn_planner *p, int i)
     return p->net->mode == NN_FAST && a->kernel_h == 3 && a->kernel_w == 3 &&
            a->stride == 1 && a->dilation == 1 && a->groups == 1 &&
            !a->transposed && s.c >= least && in >= least &&
-           p->net->batch * s.h * s.w >= WINOGRAD_PIXELS;
+           p->net->batch * s.h * s.w >= WINOGRAD_PIXELS && nn_has_winograd();
 }
 
 /* The type that a convolution works in. */

@@ -206,7 +206,9 @@ static const struct stage_param params[] = {
      "Fit z from the 68-point head; false leaves z at 0."},
     {"kernels", PARAM_ENUM, AT(kernels), "fast", 0, 0, "fast|exact|bf16|lean",
      NULL,
-     "fast uses Winograd convolutions where the CPU has them; exact never; "
+     "fast uses Winograd convolutions where oneDNN has them (version 2, on "
+     "CPUs "
+     "with AVX-512); exact never; "
      "lean is fast with less memory and a little slower; bf16 is faster still "
      "on CPUs that have it, and off by some 0.1 px."},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
