@@ -1,5 +1,6 @@
 # The source tree keeps its promises: includes, outside libraries, lengths,
 # banned calls; and every header compiles alone.
+# needs: c:python3
 set -eu
 "$PYTHON" tests/py/layers.py
 
