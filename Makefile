@@ -4,11 +4,23 @@
 # every tests/test_*.c a test program. Adding a file needs no change here.
 
 B       ?= build
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# Where `make install` puts programs, stages and what they read. They look for
+# libexec/facet and share/facet beside their own bin, then, where these three
+# are set, there.
+bindir     ?= $(PREFIX)/bin
+libexecdir ?= $(PREFIX)/libexec
+datadir    ?= $(PREFIX)/share
 PYTHON  ?= /usr/bin/python3
-# libgomp runs oneDNN's threads; our own loops in lib/nn use the same pool.
+# Our own loops in lib/nn and oneDNN's use one pool of threads. With GCC that
+# is libgomp, which Debian's oneDNN is linked to. With Clang it is libomp: it
+# has libgomp's functions as well, and as every program that runs networks
+# needs it directly, the loader finds it before the libgomp that only oneDNN
+# needs (tests/test_nn_threads.c counts the threads).
 OPENMP  ?= -fopenmp
 # DNNL=0 builds without oneDNN (in a B of its own): all networks then run on
 # OpenBLAS and our own loops.
@@ -18,26 +30,36 @@ V       ?= 0
 WERROR  ?= 0
 SAN     ?=
 
+# The version line, if the compiler is Clang.
+CLANG := $(shell $(CC) --version 2>/dev/null | grep -i clang)
+
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion \
   -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
   -Wwrite-strings -Wundef -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
-# Texts are cut at a cap on purpose; that is no fault.
-WARN += -Wno-format-truncation
+# Texts are cut at a cap on purpose; that is no fault. (Clang up to 17 does not
+# know the option.)
+WARN += $(if $(CLANG),,-Wno-format-truncation)
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
 OPT    ?= -O2 -g
-CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
-  -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) $(BLAS_CFLAGS) -MMD -MP $(CFLAGS)
+# Nothing is fused, so that CPUs with and without multiply-add instructions give
+# the same bits; GCC does so by -std=c11 alone.
+CFLAGS_ALL := -std=c11 -ffp-contract=off $(WARN) -fno-common $(OPT) $(SAN) -I. \
+  -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) $(PKG_CFLAGS) -MMD -MP \
+  $(CPPFLAGS) $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 # msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.
 MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
   libjpeg libzip $(MSGPACK) openblas
-# OpenBLAS's own cblas.h, also where the alternatives choose the reference one.
-BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
+# Also OpenBLAS's own cblas.h where the alternatives choose the reference one.
+PKGS += libxxhash
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
-  $(if $(filter 0,$(DNNL)),,-ldnnl) -lopenblas -lxxhash $(OPENMP) -lm -lpthread
+  $(if $(filter 0,$(DNNL)),,-ldnnl) $(OPENMP) -lm -lpthread
+# All programs are linked by this and what they consist of.
+LINK = $(CC) $(OPT) $(SAN) $(CFLAGS) -o
 
 LIB_SRC   := $(sort $(wildcard lib/*/*.c))
 CLI_SRC   := $(sort $(wildcard cli/*.c))
@@ -54,6 +76,17 @@ FUZZERS   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(FUZZ_SRC))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 BENCHES   := $(patsubst bench/%.c,$B/bench/%,$(BENCH_SRC))
 LIB       := $B/libfacet.a
+
+# Folders of one's own are compiled in; the stamp changes where they do.
+ifneq ($(bindir):$(libexecdir):$(datadir),$(PREFIX)/bin:$(PREFIX)/libexec:$(PREFIX)/share)
+DIRS := -DFACET_LIBEXECDIR='"$(libexecdir)/facet"' -DFACET_DATADIR='"$(datadir)/facet"'
+endif
+CFLAGS_lib_flow_dirs := $(DIRS)
+CFLAGS_lib_models_weights := $(DIRS)
+ifneq ($(DIRS)$(wildcard $B/dirs),)
+$(shell mkdir -p '$B'; echo "$(DIRS)" | cmp -s - '$B/dirs' || echo "$(DIRS)" > '$B/dirs')
+$B/obj/lib/flow/dirs.o $B/obj/lib/models/weights.o: $B/dirs
+endif
 
 obj = $(patsubst %.c,$B/obj/%.o,$(1))
 # Square roots as instructions, so that loops with them become SIMD.
@@ -77,18 +110,18 @@ $(LIB): $(call obj,$(LIB_SRC))
 
 $B/facet: $(call obj,$(CLI_SRC)) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(OPT) $(SAN) -rdynamic -o $@ $(call obj,$(CLI_SRC)) $(LIB) $(LDFLAGS) $(LIBS)
+	$(Q)$(LINK) $@ -rdynamic $(call obj,$(CLI_SRC)) $(LIB) $(LDFLAGS) $(LIBS)
 
 $(patsubst stages/%.c,$B/stages/%,$(STAGE_ONE)): $B/stages/%: $B/obj/stages/%.o $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+	$(Q)$(LINK) $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
 define stage_dir_rule
 $B/stages/$(1): $(call obj,$(sort $(wildcard stages/$(1)/*.c))) $(LIB)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $(OPT) $(SAN) -o $$@ $$(filter %.o,$$^) $(LIB) $(LDFLAGS) $(LIBS)
+	$(Q)$(LINK) $$@ $$(filter %.o,$$^) $(LIB) $(LDFLAGS) $(LIBS)
 endef
 $(foreach d,$(notdir $(STAGE_DIR)),$(eval $(call stage_dir_rule,$(d))))
 
@@ -100,45 +133,52 @@ $(SUPPORT): $(call obj,$(sort $(wildcard tests/support/*.c)))
 $B/tests/%: $B/obj/tests/%.o $(SUPPORT) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(SUPPORT) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(LINK) $@ $< $(SUPPORT) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
 
 # Stages that only tests use.
 $B/tests/stages/%: $B/obj/tests/stages/%.o $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+	$(Q)$(LINK) $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
 FUZZ_DRIVER ?= $B/obj/tests/fuzz/driver.o
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OPT) $(SAN) -o $@ $(filter %.o,$^) $(LIB) $(LDFLAGS) $(LIBS)
+	$(Q)$(LINK) $@ $(filter %.o,$^) $(LIB) $(LDFLAGS) $(LIBS)
 
 $B/bench/%: $B/obj/bench/%.o $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+	$(Q)$(LINK) $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
 .PHONY: tests fuzzers benches
-fuzzers: $(FUZZERS)
-tests: all $(TESTS) $(TSTAGES) $(FUZZERS)
-benches: all $(BENCHES)
+fuzzers: $(FUZZERS) ## build the fuzz targets
+tests: all $(TESTS) $(TSTAGES) $(FUZZERS) ## build all that the tests run
+benches: all $(BENCHES) ## build the benchmarks' programs
 
+DEPS = DNNL=$(DNNL) CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' B='$B' \
+  PYTHON='$(PYTHON)' scripts/deps.sh
+# What the tests chosen by ONLY and SKIP need; without ONLY, all is made.
+NEEDS = ONLY='$(ONLY)' SKIP='$(SKIP)' BUILD='$B' scripts/needs.sh
 .PHONY: deps deps-test deps-check
 deps: ## install the Debian/Ubuntu packages that the build needs
-	$(Q)DNNL=$(DNNL) scripts/deps.sh build
+	$(Q)$(DEPS) build
 deps-test: ## install those that the tests and benchmarks need as well
-	$(Q)DNNL=$(DNNL) scripts/deps.sh test
-deps-check:
-	$(Q)DNNL=$(DNNL) scripts/deps.sh check
+	$(Q)$(DEPS) $(if $(ONLY),only $$($(NEEDS) packages),test)
+deps-check: ## name what the build lacks
+	$(Q)$(DEPS) check
 
 .PHONY: check
-check: deps-test ## install what is missing, build, run the short tests
-	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) tests
+check: deps-test ## install what is missing, build, run the short tests (ONLY=, SKIP=: a pattern)
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) tests-chosen
 	$(Q)$(MAKE) --no-print-directory check-built
+.PHONY: tests-chosen
+tests-chosen: $(if $(ONLY),,tests)
+	$(if $(ONLY),$(Q)$(MAKE) --no-print-directory deps-check $$($(NEEDS) goals))
 .PHONY: check-built
-check-built: tests
-	$(Q)BUILD=$B PYTHON=$(PYTHON) tests/run.sh
+check-built: tests-chosen ## the same, with what is installed
+	$(Q)BUILD=$B CC='$(CC)' PYTHON='$(PYTHON)' tests/run.sh
 
 .PHONY: demo
 demo: deps ## install what is missing, build, render heads, make pairs and views
@@ -158,9 +198,12 @@ tsan: ## the tests under the thread sanitizer, in build-tsan/
 	  SAN="-fsanitize=thread" check-built
 
 FUZZ_SECONDS ?= 60
-.PHONY: fuzz
-fuzz: ## libFuzzer (clang) on every target, FUZZ_SECONDS each, in build-fuzz/
-	$(Q)$(MAKE) --no-print-directory B=build-fuzz CC=clang OPENMP= \
+FUZZ_CC ?= clang
+.PHONY: fuzz deps-fuzz
+deps-fuzz: ## install what `make fuzz` needs
+	$(Q)CC='$(FUZZ_CC)' DNNL=$(DNNL) B='$B' scripts/deps.sh fuzz
+fuzz: deps-fuzz ## libFuzzer (FUZZ_CC) on every target, FUZZ_SECONDS each, in build-fuzz/
+	$(Q)$(MAKE) --no-print-directory B=build-fuzz CC='$(FUZZ_CC)' \
 	  OPT="-O1 -g" SAN="-fsanitize=address,undefined,fuzzer-no-link" \
 	  LDFLAGS="-fsanitize=fuzzer" FUZZ_DRIVER= fuzzers
 	$(Q)BUILD=build-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh
@@ -195,17 +238,19 @@ format: ## clang-format all C files in place
 	$(Q)clang-format -i $(sort $(wildcard lib/*/*.[ch] cli/*.[ch] stages/*.[ch] \
 	  stages/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]))
 
+# install's folders, quoted: there may be blanks in them.
+BIN   = "$(DESTDIR)$(bindir)"
+EXEC  = "$(DESTDIR)$(libexecdir)/facet"
+SHARE = "$(DESTDIR)$(datadir)/facet"
 .PHONY: install
-install: all ## install into PREFIX (with DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/facet \
-	  $(DESTDIR)$(PREFIX)/share/facet/models $(DESTDIR)$(PREFIX)/share/facet/pipelines \
-	  $(DESTDIR)$(PREFIX)/share/facet/examples
-	install -m 755 $B/facet $(DESTDIR)$(PREFIX)/bin/facet
-	install -m 755 $(STAGES) $(DESTDIR)$(PREFIX)/libexec/facet
-	install -m 644 $(wildcard models/*.safetensors models/*.md) $(DESTDIR)$(PREFIX)/share/facet/models
-	install -m 644 $(wildcard pipelines/*.yaml) $(DESTDIR)$(PREFIX)/share/facet/pipelines
-	install -m 644 $(wildcard examples/*.yaml) $(DESTDIR)$(PREFIX)/share/facet/examples
-	install -m 755 $(wildcard examples/*.py) $(DESTDIR)$(PREFIX)/share/facet/examples
+install: all ## install into PREFIX (with DESTDIR; bindir, libexecdir, datadir)
+	install -d $(BIN) $(EXEC) $(SHARE)/models $(SHARE)/pipelines $(SHARE)/examples
+	install -m 755 $B/facet $(BIN)
+	install -m 755 $(STAGES) $(EXEC)
+	install -m 644 $(wildcard models/*.safetensors models/*.md) $(SHARE)/models
+	install -m 644 $(wildcard pipelines/*.yaml) $(SHARE)/pipelines
+	install -m 644 $(wildcard examples/*.yaml) $(SHARE)/examples
+	install -m 755 $(wildcard examples/*.py) $(SHARE)/examples
 
 .PHONY: clean
 clean: ## remove build folders
@@ -213,7 +258,7 @@ clean: ## remove build folders
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | \
+	@grep -hE '^[a-z -]+:.*## ' Makefile | sort | \
 	  awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)

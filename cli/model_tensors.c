@@ -83,14 +83,14 @@ static void measure(const struct tensor *t, struct model_stats *s)
             s->min = s->finite && s->min < v ? s->min : v;
             s->max = s->finite && s->max > v ? s->max : v;
             s->finite++;
-            sum += v;
+            sum += (long double)v;
         }
     }
     if (!s->finite)
         return;
     long double mean = sum / s->finite;
     for (size_t i = 0; i < t->count; i++) {
-        long double v = tensor_get(t, i);
+        long double v = (long double)tensor_get(t, i);
         if (isfinite(v))
             squares += (v - mean) * (v - mean);
     }

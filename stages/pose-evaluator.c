@@ -34,10 +34,10 @@ static struct row *new_row(struct pose_evaluator *c, const struct item *it)
     }
     struct row *r = &c->row[c->n];
     *r = (struct row){.path = mem_strdup(item_str(it, "path", "")),
-                      .truth = item_f64(it, "yaw_true", NAN),
-                      .yaw = item_f64(it, "yaw_deg", NAN),
-                      .pitch = item_f64(it, "pitch_deg", NAN),
-                      .roll = item_f64(it, "roll_deg", NAN)};
+                      .truth = item_f64(it, "yaw_true", (double)NAN),
+                      .yaw = item_f64(it, "yaw_deg", (double)NAN),
+                      .pitch = item_f64(it, "pitch_deg", (double)NAN),
+                      .roll = item_f64(it, "roll_deg", (double)NAN)};
     return r->path ? r : NULL;
 }
 
@@ -48,7 +48,7 @@ static enum err_code evaluator_transform(void *ctx, struct stage *s,
     struct pose_evaluator *c = ctx;
     (void)s;
     (void)n;
-    if (!isfinite(item_f64(in[0], "yaw_true", NAN)))
+    if (!isfinite(item_f64(in[0], "yaw_true", (double)NAN)))
         return err_set(e, ERR_DATA, "no known yaw (yaw_true)");
     struct row *r = new_row(c, in[0]);
     if (!r)

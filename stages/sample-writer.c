@@ -229,7 +229,7 @@ static enum err_code write_files(struct ctx *c, struct draft *d,
         c->generated ? item_tensor(it, "generated") : NULL;
     bool flat = c->layout == STORE_IDENTITY; /* pictures to learn from only */
     enum err_code rc = OK;
-    bool go;
+    bool go = false;
     if (!frame && !made && !(c->landmarks && points && !flat))
         return err_set(e, ERR_DATA, "nothing to store: the item has no %s",
                        c->frame ? "frame" : "generated picture");

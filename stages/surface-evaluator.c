@@ -136,7 +136,7 @@ static double to_surface(const struct surface_evaluator *c, const float p[3],
                          int i, const float (*map)[3])
 {
     int row = i / HEAD_MAP_COLS, col = i % HEAD_MAP_COLS;
-    double best = INFINITY;
+    double best = (double)INFINITY;
     for (int r = row - AROUND; r < row + AROUND; r++)
         for (int k = col - AROUND; k < col + AROUND; k++) {
             if (r < 0 || k < 0 || r + 1 >= HEAD_MAP_ROWS ||

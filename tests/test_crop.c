@@ -40,9 +40,12 @@ static void test_box_ok(void **state)
 {
     (void)state;
     const double good[4] = {-5, -5, -4, -4};
-    const double bad[][4] = {{0, 0, 0.5, 9},      {0, 0, 9, 0.5},
-                             {9, 0, 0, 9},        {NAN, 0, 9, 9},
-                             {0, 0, INFINITY, 9}, {0, -2e6, 9, 9}};
+    const double bad[][4] = {{0, 0, 0.5, 9},
+                             {0, 0, 9, 0.5},
+                             {9, 0, 0, 9},
+                             {(double)NAN, 0, 9, 9},
+                             {0, 0, (double)INFINITY, 9},
+                             {0, -2e6, 9, 9}};
     assert_true(crop_box_ok(good));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(crop_box_ok(bad[i]));
@@ -128,7 +131,7 @@ static void test_no_inverse(void **state)
 {
     (void)state;
     const struct affine flat = {{1, 2, 0, 2, 4, 0}};
-    const struct affine nan = {{NAN, 0, 0, 0, 1, 0}};
+    const struct affine nan = {{(double)NAN, 0, 0, 0, 1, 0}};
     struct affine out;
     assert_false(affine_invert(&flat, &out));
     assert_false(affine_invert(&nan, &out));

@@ -40,8 +40,8 @@ static const struct stage_port outs[] = {{"out", "", "the same"}, {0}};
 static const struct stage_param params[] = {
     {"yaw", PARAM_FLOAT, offsetof(struct ctx, yaw), "0.1", -90, 90, NULL, "deg",
      "Turn. With \\ and 'quotes'\nand a second line."},
-    {"gain", PARAM_FLOAT, offsetof(struct ctx, gain), "1", 0, INFINITY, NULL,
-     NULL, "- Factor: 100 %."},
+    {"gain", PARAM_FLOAT, offsetof(struct ctx, gain), "1", 0, (double)INFINITY,
+     NULL, NULL, "- Factor: 100 %."},
     {"fill", PARAM_ENUM, offsetof(struct ctx, fill), "no", 0, 0, "no|yes|~",
      NULL, "Fill."},
     {"note", PARAM_STR, offsetof(struct ctx, note), NULL, 0, 0, NULL, NULL,
@@ -113,8 +113,8 @@ static void help_text(void **state)
     buf_init(&b, 1 << 20);
     assert_int_equal(describe_help(&desc, options, &b, &e), OK);
     const char *want[] = {
-        "usage: turner --note VALUE [--PARAMETER VALUE]... --stdio < TAPE > "
-        "TAPE\n",
+        ("usage: turner --note VALUE [--PARAMETER VALUE]... --stdio < TAPE > "
+         "TAPE\n"),
         "\nturner (transform): Turns things: all of them.",
         "\nInput:\n  in        frame u8[H,W,3], yaw f64?\n",
         "\nOutput:\n  out       any item\n",
@@ -182,8 +182,8 @@ static void broken(void **state)
         "stage 'turner': no help",
         "stage 'turner': a transform needs transform()",
         "stage 'turner': output port 'out' occurs twice",
-        "stage 'turner': port 'in': field 'frame': type 'u8[': the shape "
-        "does not end with ']'",
+        ("stage 'turner': port 'in': field 'frame': type 'u8[': the shape "
+         "does not end with ']'"),
         "stage 'turner': output port name 'failed' is not allowed",
         "stage 'turner': parameter 'a' lies outside the context",
         "stage 'turner': this kind has no output ports",

@@ -242,7 +242,7 @@ static void parameters(void **state)
             fail_msg("%s moves %g", name, (double)most);
         head_mesh_free(&q);
         head_mesh_free(&z);
-        *v = NAN;
+        *v = (double)NAN;
         assert_int_equal(head_landmarks(&p, b, &e), ERR_ARG);
         assert_non_null(strstr(e.text, name));
         assert_int_equal(head_mesh_new(&p, &m, &e), ERR_ARG);
@@ -386,7 +386,7 @@ static void render_errors(void **state)
     s.scale_px = 0;
     assert_int_equal(render_draw(r, &s, rgb, p, &e), ERR_ARG);
     s = scene_of(1, 16);
-    s.pose_deg[1] = NAN;
+    s.pose_deg[1] = (double)NAN;
     assert_int_equal(render_draw(r, &s, rgb, p, &e), ERR_ARG);
     s = scene_of(1, 16);
     s.camera = 0.5;

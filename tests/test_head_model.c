@@ -166,7 +166,7 @@ static void test_map(void **state)
                 count[HEAD_NECK] > 200);
     /* All 68 points lie near a node: nothing of the face is left out. */
     for (int i = 0; i < LANDMARKS; i++) {
-        double best = INFINITY;
+        double best = (double)INFINITY;
         for (int k = 0; k < HEAD_MAP_NODES; k++) {
             float a[3];
             head_node_at(&node[k], m->mean[0], a);
@@ -347,7 +347,7 @@ static void test_draw(void **state)
                            (double)(a.points[i][1] - a.clean[i][1])) /
                      a.scale_px / 51 / 300;
         /* The map is the same head as the points. */
-        double best = INFINITY;
+        double best = (double)INFINITY;
         for (int i = 0; i < HEAD_MAP_NODES; i++) {
             assert_true(isfinite(map[i][0] + map[i][1] + map[i][2]));
             best = fmin(best, apart(map[i], a.head[30]));

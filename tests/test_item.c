@@ -143,8 +143,8 @@ static void fields(void **state)
                                "1a",
                                "a-b",
                                "a b",
-                               "a123456789012345678901234567890123456789"
-                               "0123456789"};
+                               ("a123456789012345678901234567890123456789"
+                                "0123456789")};
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(item_set_i64(it, bad[i], 1, &e), ERR_ARG);
         assert_int_equal(item_set_tensor(it, bad[i], sample(), &e), ERR_ARG);

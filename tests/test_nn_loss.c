@@ -394,7 +394,7 @@ static void test_refused(void **state)
     g = graph(x);
     refused(&g, nn_smooth_l1_loss(g, x[0], x[0], -1), "beta");
     g = graph(x);
-    refused(&g, nn_smooth_l1_loss(g, x[0], x[0], NAN), "beta");
+    refused(&g, nn_smooth_l1_loss(g, x[0], x[0], (double)NAN), "beta");
     g = graph(x);
     refused(&g, nn_bce_logits_loss(g, x[0], x[2]), "target");
     g = graph(x);

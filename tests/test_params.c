@@ -218,8 +218,8 @@ static void lists(void **state)
 static void one_sided(void **state)
 {
     (void)state;
-    struct stage_param p = {"n",      PARAM_FLOAT, 0,    "1", 0,
-                            INFINITY, NULL,        NULL, "h"};
+    struct stage_param p = {"n",  PARAM_FLOAT, 0,  "1", 0, (double)INFINITY,
+                            NULL, NULL,        "h"};
     struct param_value v;
     struct err e;
     char range[40];
@@ -227,7 +227,7 @@ static void one_sided(void **state)
     assert_string_equal(e.text, "-1 is not >= 0");
     assert_string_equal(param_range_text(&p, range, sizeof range), ">= 0");
     assert_int_equal(param_parse(&p, "1e300", &v, &e), OK);
-    p.min = -INFINITY, p.max = 4;
+    p.min = -(double)INFINITY, p.max = 4;
     assert_int_equal(param_parse(&p, "5", &v, &e), ERR_ARG);
     assert_string_equal(e.text, "5 is not <= 4");
 }

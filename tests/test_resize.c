@@ -207,8 +207,10 @@ static void refuses(void **state)
     static const int64_t sizes[][2] = {{0, 2}, {2, 0}, {-1, 2}, {2, 1 << 30}};
     for (int i = 0; i < 4; i++)
         assert_null(image_resize(good, sizes[i][0], sizes[i][1], &e));
-    assert_int_equal(image_crop_f32(good, NAN, 0, 2, 1, dst, &e), ERR_ARG);
-    assert_int_equal(image_crop_f32(good, 0, INFINITY, 2, 1, dst, &e), ERR_ARG);
+    assert_int_equal(image_crop_f32(good, (double)NAN, 0, 2, 1, dst, &e),
+                     ERR_ARG);
+    assert_int_equal(image_crop_f32(good, 0, (double)INFINITY, 2, 1, dst, &e),
+                     ERR_ARG);
     assert_int_equal(image_crop_f32(good, 0, 0, 0, 1, dst, &e), ERR_ARG);
     assert_int_equal(image_crop_f32(good, 0, 0, -3, 1, dst, &e), ERR_ARG);
     assert_int_equal(image_crop_f32(good, 0, 0, 3, 0, dst, &e), ERR_ARG);

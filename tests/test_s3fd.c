@@ -278,7 +278,7 @@ static void test_refuses(void **state)
     struct safetensors *w = weights(), *other = NULL;
     static const struct s3fd_options bad[] = {{.keep = 0.01},
                                               {.keep = 1.5},
-                                              {.keep = NAN},
+                                              {.keep = (double)NAN},
                                               {.overlap = -1},
                                               {.overlap = 2}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

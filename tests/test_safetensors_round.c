@@ -29,7 +29,8 @@ static int drop_path(void **state)
 static struct tensor *values(enum dtype type, const double *v, int64_t n)
 {
     struct err e = {0};
-    struct tensor *t = tensor_new(type, 1, &n, &e);
+    const int64_t shape[1] = {n};
+    struct tensor *t = tensor_new(type, 1, shape, &e);
     assert_non_null(t);
     for (int64_t i = 0; i < n; i++) {
         if (type == DT_F64)
@@ -164,8 +165,8 @@ static void test_refuses(void **state)
         const char *text;
     } cases[] = {{65520, "element 1 is 65520"},
                  {-1e30, "element 1 is -1.00000002e+30"},
-                 {NAN, "element 1 is not finite"},
-                 {INFINITY, "element 1 is not finite"}};
+                 {(double)NAN, "element 1 is not finite"},
+                 {(double)INFINITY, "element 1 is not finite"}};
     const double fine[2] = {0, 65519.996};
     struct tensor *t[1] = {values(DT_F32, fine, 2)};
     struct safetensors *s = file_of(t, 1, NULL);

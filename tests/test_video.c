@@ -174,7 +174,7 @@ static void chosen_frames(void **state)
     for (int threads = 1; threads <= 3; threads += 2) {
         const struct video_options o = {.threads = threads};
         struct taking t = {.want = want, .n_want = 8};
-        struct video_info info;
+        struct video_info info = {0};
         struct err e = {0};
         if (take(clip, &o, &t, &info, NULL, &e))
             fail_msg("%s", e.text);

@@ -77,6 +77,12 @@ static enum err_code add_beside(char **list, size_t *n, struct err *e)
         rc = add_dir(list, n, path_join(exe, "libexec/facet"), e);
     if (!rc)
         rc = add_dir(list, n, path_join(exe, "share/facet/examples"), e);
+#ifdef FACET_LIBEXECDIR /* installed elsewhere than beside bin */
+    if (!rc)
+        rc = add_dir(list, n, mem_strdup(FACET_LIBEXECDIR), e);
+    if (!rc)
+        rc = add_dir(list, n, mem_strdup(FACET_DATADIR "/examples"), e);
+#endif
     return rc;
 }
 

@@ -295,8 +295,8 @@ static enum err_code read_param(const struct ctx *c,
         rc = get_text(c, node, "help", &out->help);
     bool has_min = !yaml_is_null(yaml_get(node, "min"));
     bool has_max = !yaml_is_null(yaml_get(node, "max"));
-    out->min = has_max ? -INFINITY : 0;
-    out->max = has_min ? INFINITY : 0;
+    out->min = has_max ? -(double)INFINITY : 0;
+    out->max = has_min ? (double)INFINITY : 0;
     if (!rc)
         rc = get_number(c, node, "min", &out->min);
     if (!rc)

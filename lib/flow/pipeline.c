@@ -11,6 +11,7 @@
 #include "lib/flow/pipeline_load.h"
 
 /* Note a line for the report, after those of the same place. */
+PRINTF_LIKE(6, 0)
 static void note(struct pipe_load *l, int line, int column, const char *where,
                  const char *kind, const char *fmt, va_list ap)
 {
@@ -50,6 +51,7 @@ static void write_report(struct pipe_load *l)
     mem_free(l->problems);
 }
 
+PRINTF_LIKE(5, 0)
 static void report_at(struct pipe_load *l, int line, int column,
                       const char *kind, const char *fmt, va_list ap)
 {

@@ -64,7 +64,7 @@ static int by_score(const void *a, const void *b)
 double box_average_precision(struct box_vote *v, size_t n, size_t truths)
 {
     if (!truths)
-        return NAN;
+        return (double)NAN;
     if (n)
         qsort(v, n, sizeof *v, by_score);
     size_t found = 0;

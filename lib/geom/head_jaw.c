@@ -106,7 +106,7 @@ enum err_code head_jaw_find(const struct head_model *m, struct head_jaw *out,
 
 int head_jaw_contour(int i, const float (*xy)[2], int n, const double up[2])
 {
-    double side = i < CHIN ? -1 : i > CHIN ? 1 : 0, best = -INFINITY;
+    double side = i < CHIN ? -1 : i > CHIN ? 1 : 0, best = -(double)INFINITY;
     int at = 0;
     for (int k = 0; k < n; k++) {
         double out =

@@ -291,7 +291,7 @@ static bool closest(const struct job *j, const struct place *p,
                     struct head_node *out, double at[3])
 {
     int near[NEAREST], n = near_vertices(j, p, near);
-    double best = INFINITY;
+    double best = (double)INFINITY;
     for (int i = 0; i < n; i++)
         for (int s = j->first[near[i]]; s < j->first[near[i] + 1]; s++) {
             const int32_t *v = j->m->triangle[j->of[s]];
@@ -371,7 +371,7 @@ static enum err_code settle(struct job *j, struct head_node *node,
         lost++; /* the nearest place, whichever way it faces */
         struct head_node keep = node[i];
         memset(loose.normal, 0, sizeof loose.normal);
-        double best = INFINITY;
+        double best = (double)INFINITY;
         for (int v = 0; v < j->m->n_vertices; v++) {
             double d = 0;
             for (int k = 0; k < 3; k++)

@@ -68,7 +68,8 @@ static double node_distance(int cols, int a, int b)
 static enum err_code lay_grid(struct relief *g, const struct surface *s,
                               double step_px, struct err *e)
 {
-    double lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+    double lo[2] = {(double)INFINITY, (double)INFINITY},
+           hi[2] = {-(double)INFINITY, -(double)INFINITY};
     double margin = (still_at + 0.15) * s->unit_px;
 
     for (int t = 0; t < s->mesh->n_triangles; t++) {

@@ -149,7 +149,7 @@ static void find_lag(const struct steady_frame *f, size_t n,
         return;
     int steps = (int)lround((STEADY_LAG_MOST - STEADY_LAG_LEAST) / COARSE_S);
     int at = 0;
-    double least = INFINITY;
+    double least = (double)INFINITY;
     for (int k = 0; k <= steps; k++) {
         double v = left(f, n, STEADY_LAG_LEAST + k * COARSE_S);
         if (v < least) {

@@ -1,4 +1,6 @@
 /* Colour, blur, noise and compression of training pictures. */
+#include "lib/base/clones.h"
+
 #include "lib/media/effects.h"
 
 #include <math.h>
@@ -9,17 +11,6 @@
 
 #define MOST_RADIUS 75
 #define MOST_STEPS 128
-
-/* As in resize.c: fixed order, no fused operations, the same bits anywhere. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||           \
-    !defined(__x86_64__) || !defined(__linux__)
-#define HOT __attribute__((optimize("O3")))
-#else
-#define HOT                                                                    \
-    __attribute__((                                                            \
-        optimize("O3"),                                                        \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#endif
 
 /* c = a b, 3 x 3 */
 static void multiply(const double a[9], const double b[9], double c[9])
@@ -57,7 +48,7 @@ void effect_colour_matrix(const struct effect_colour *c, float m[12])
     }
 }
 
-HOT void effect_matrix(float *px, size_t n, const float m[12])
+CLONES static void colours(float *px, size_t n, const float m[12])
 {
     for (size_t i = 0; i < n; i++) {
         float r = px[3 * i], g = px[3 * i + 1], b = px[3 * i + 2];
@@ -65,6 +56,11 @@ HOT void effect_matrix(float *px, size_t n, const float m[12])
         px[3 * i + 1] = m[4] * r + m[5] * g + m[6] * b + m[7];
         px[3 * i + 2] = m[8] * r + m[9] * g + m[10] * b + m[11];
     }
+}
+
+void effect_matrix(float *px, size_t n, const float m[12])
+{
+    colours(px, n, m);
 }
 
 void effect_gamma(float *px, size_t n, float gamma)
@@ -79,8 +75,8 @@ void effect_gamma(float *px, size_t n, float gamma)
     }
 }
 
-HOT static void add_scaled(float *restrict to, const float *restrict p, float k,
-                           size_t n)
+CLONES static void add_scaled(float *restrict to, const float *restrict p,
+                              float k, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         to[i] += k * p[i];
@@ -148,6 +144,20 @@ void effect_motion(float *px, size_t h, size_t w, float length_px,
     }
 }
 
+CLONES static void to_u8(const float *v, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = v[i] + 0.5F;
+        x = x > 0.0F ? x : 0.0F;
+        out[i] = (uint8_t)(int)(x < 255.0F ? x : 255.0F);
+    }
+}
+
+void effect_to_u8(const float *v, size_t n, uint8_t *out)
+{
+    to_u8(v, n, out);
+}
+
 enum err_code effect_rescale(float *px, size_t h, size_t w, double factor,
                              struct err *e)
 {
@@ -185,15 +195,6 @@ void effect_noise(float *px, size_t n, float sigma, int mono, struct rng *r)
         float v = mono ? sigma * nearly_normal(r) : 0;
         for (int c = 0; c < 3; c++)
             px[3 * i + (size_t)c] += mono ? v : sigma * nearly_normal(r);
-    }
-}
-
-HOT void effect_to_u8(const float *v, size_t n, uint8_t *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        float x = v[i] + 0.5F;
-        x = x > 0.0F ? x : 0.0F;
-        out[i] = (uint8_t)(int)(x < 255.0F ? x : 255.0F);
     }
 }
 

@@ -1,5 +1,7 @@
 /* Resizing and square crops: separable filters, rows first (long contiguous
  * loops that the compiler turns into SIMD), then columns of the row sum. */
+#include "lib/base/clones.h"
+
 #include "lib/media/resize.h"
 
 #include <math.h>
@@ -8,19 +10,6 @@
 #include "lib/base/mem.h"
 
 #define MAX_SIDE 65536
-
-/* These loops are the hot path. They add in a fixed order without fused
- * operations (-std=c11), so every CPU gives the same bits. Run-time choice of
- * the instruction set and sanitizers do not go together. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||           \
-    !defined(__x86_64__) || !defined(__linux__)
-#define HOT __attribute__((optimize("O3")))
-#else
-#define HOT                                                                    \
-    __attribute__((                                                            \
-        optimize("O3"),                                                        \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#endif
 
 /* For each output position: which inputs count, and how much. */
 struct axis {
@@ -84,30 +73,31 @@ static enum err_code axis_init(struct axis *a, size_t n, size_t size,
     return OK;
 }
 
-HOT static void row_set(float *restrict acc, const uint8_t *restrict p, float w,
-                        size_t n)
+CLONES static void row_set(float *restrict acc, const uint8_t *restrict p,
+                           float w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         acc[i] = w * (float)p[i];
 }
 
-HOT static void row_set2(float *restrict acc, const uint8_t *restrict p,
-                         const uint8_t *restrict q, float wp, float wq,
-                         size_t n)
+CLONES static void row_set2(float *restrict acc, const uint8_t *restrict p,
+                            const uint8_t *restrict q, float wp, float wq,
+                            size_t n)
 {
     for (size_t i = 0; i < n; i++)
         acc[i] = wp * (float)p[i] + wq * (float)q[i];
 }
 
-HOT static void row_add(float *restrict acc, const uint8_t *restrict p,
-                        const uint8_t *restrict q, float wp, float wq, size_t n)
+CLONES static void row_add(float *restrict acc, const uint8_t *restrict p,
+                           const uint8_t *restrict q, float wp, float wq,
+                           size_t n)
 {
     for (size_t i = 0; i < n; i++)
         acc[i] += wp * (float)p[i] + wq * (float)q[i];
 }
 
-HOT static void row_store(uint8_t *restrict to, const float *restrict p,
-                          size_t n)
+CLONES static void row_store(uint8_t *restrict to, const float *restrict p,
+                             size_t n)
 {
     for (size_t i = 0; i < n; i++)
         to[i] = (uint8_t)(int)(p[i] + 0.5f);
@@ -151,8 +141,8 @@ sum_columns_body(const struct axis *a, const float *acc, size_t c, float *out)
     }
 }
 
-HOT static void sum_columns_3(const struct axis *a, const float *acc,
-                              float *out)
+CLONES static void sum_columns_3(const struct axis *a, const float *acc,
+                                 float *out)
 {
     sum_columns_body(a, acc, 3, out);
 }
@@ -167,8 +157,8 @@ static void sum_columns(const struct axis *a, const float *acc, size_t c,
 }
 
 /* The same for three channels into three planes. */
-HOT static void sum_columns_planar(const struct axis *a, const float *acc,
-                                   size_t base, float *r, float *g, float *b)
+CLONES static void sum_columns_planar(const struct axis *a, const float *acc,
+                                      size_t base, float *r, float *g, float *b)
 {
     for (size_t i = 0; i < a->n; i++) {
         const float *w = a->weight + i * a->stride;

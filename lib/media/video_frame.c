@@ -228,7 +228,7 @@ static enum err_code turn_planes(struct video_converter *c, const AVFrame **f,
 static enum err_code prepare(struct video_converter *c, const AVFrame *f,
                              const struct view *v, struct err *e)
 {
-    int space = f->colorspace;
+    int space = (int)f->colorspace;
     if (space < 1 || space > 10 || space == 8)
         space = AVCOL_SPC_BT470BG; /* ITU-R BT.601 where nothing is said */
     if (c->sws && c->src_w == f->width && c->src_h == f->height &&

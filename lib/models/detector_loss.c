@@ -22,7 +22,7 @@ static enum label label_of(const struct detector_level *l,
                            int *which)
 {
     double x = ((double)i + 0.5) * l->stride - 0.5;
-    double y = ((double)j + 0.5) * l->stride - 0.5, best = INFINITY;
+    double y = ((double)j + 0.5) * l->stride - 0.5, best = (double)INFINITY;
     enum label label = NONE;
     for (int k = 0; k < t->n; k++) {
         const float *b = t->box[k];

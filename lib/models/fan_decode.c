@@ -1,5 +1,5 @@
 /* FAN: heatmaps to points. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static void centroid(const float *m, int w, int x, int y, double *u, double *v)
 #define NEAR 3 /* cells to each side */
 
 /* exp(m - top) summed over a map. */
-CLONES static float exponentials(const float *m, float top, int n)
+CLONES static float fan_decode_exponentials(const float *m, float top, int n)
 {
     float sum = 0;
     for (int i = 0; i < n; i++)
@@ -78,7 +78,7 @@ static float softmax(const float *m, int w, int x, int y, double *u, double *v)
     }
     *u = su / near; /* the maximum itself is 1 */
     *v = sv / near;
-    return (float)(near / (double)exponentials(m, top, w * w));
+    return (float)(near / (double)fan_decode_exponentials(m, top, w * w));
 }
 
 #define LANES 32

@@ -1,5 +1,5 @@
 /* The loss of heatmaps that are read as distributions. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -12,8 +12,8 @@
 #define REACH 4.0 /* deviations beyond which the target is nothing */
 
 /* exp(m - top) into p, cells of them; returns their sum. */
-CLONES static float exponentials(const float *restrict m, float top,
-                                 float *restrict p, int64_t cells)
+CLONES static float fan_loss_exponentials(const float *restrict m, float top,
+                                          float *restrict p, int64_t cells)
 {
     float sum = 0;
     for (int64_t i = 0; i < cells; i++) {
@@ -24,8 +24,8 @@ CLONES static float exponentials(const float *restrict m, float top,
 }
 
 /* First moments of p over a map. */
-CLONES static void moments(const float *restrict p, int64_t side, float *x,
-                           float *y)
+CLONES static void fan_loss_moments(const float *restrict p, int64_t side,
+                                    float *x, float *y)
 {
     float sx = 0, sy = 0;
     for (int64_t j = 0; j < side; j++) {
@@ -44,9 +44,9 @@ CLONES static void moments(const float *restrict p, int64_t side, float *x,
 
 /* grad = k (p + p (a (x - ux) + b (y - uy))): cross entropy's share of p, and
  * the mean's gradient. */
-CLONES static void spread(const float *restrict p, int64_t side, float k,
-                          float ux, float uy, float a, float b,
-                          float *restrict grad)
+CLONES static void fan_loss_spread(const float *restrict p, int64_t side,
+                                   float k, float ux, float uy, float a,
+                                   float b, float *restrict grad)
 {
     for (int64_t j = 0; j < side; j++) {
         float c = 1.0F + b * ((float)j - uy) - a * ux;
@@ -112,16 +112,17 @@ static double one_map(const struct fan_loss_spec *spec, const float *m,
         memset(grad, 0, (size_t)cells * sizeof *grad);
         return 0;
     }
-    float top = largest(m, cells), sum = exponentials(m, top, p, cells);
+    float top = largest(m, cells),
+          sum = fan_loss_exponentials(m, top, p, cells);
     float inverse = 1.0F / sum;
-    moments(p, side, &ux, &uy);
+    fan_loss_moments(p, side, &ux, &uy);
     ux *= inverse;
     uy *= inverse;
     double a, b;
     double far = smooth((double)ux - (double)at[0], &a) +
                  smooth((double)uy - (double)at[1], &b);
-    spread(p, side, (float)k * inverse, ux, uy, (float)(spec->points * a),
-           (float)(spec->points * b), grad);
+    fan_loss_spread(p, side, (float)k * inverse, ux, uy,
+                    (float)(spec->points * a), (float)(spec->points * b), grad);
     profile((double)at[0], spec->sigma, side, gx, &x0, &nx);
     profile((double)at[1], spec->sigma, side, gy, &y0, &ny);
     double log_sum = (double)top + log((double)sum), entropy = 0;
@@ -143,7 +144,7 @@ double fan_loss(const struct fan_loss_spec *spec, const float *maps,
     int64_t all = n * points, cells = side * side;
     double total = 0, part[256] = {0};
     if (side > MAX_SIDE || all < 1)
-        return NAN;
+        return (double)NAN;
         /* Sums of fixed groups of maps, added in their order: the same for any
          * number of threads. */
 #pragma omp parallel for schedule(static)

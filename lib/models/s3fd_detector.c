@@ -125,9 +125,9 @@ enum err_code s3fd_detector_new(struct safetensors *weights,
 {
     *out = NULL;
     struct s3fd_options full = *o;
-    if (!full.keep)
+    if (full.keep == 0)
         full.keep = S3FD_KEEP;
-    if (!full.overlap)
+    if (full.overlap == 0)
         full.overlap = S3FD_OVERLAP;
     if (!in_range(full.keep, S3FD_CANDIDATE) || !in_range(full.overlap, 0))
         return err_set(e, ERR_ARG, "S3FD: keep %g, overlap %g", full.keep,

@@ -60,7 +60,12 @@ static char *search(const char *name, struct buf *tried)
         if (path)
             return path;
     }
+#ifdef FACET_DATADIR /* installed elsewhere than beside bin */
+    return try_folder(FACET_DATADIR "/models", strlen(FACET_DATADIR "/models"),
+                      name, tried);
+#else
     return NULL;
+#endif
 }
 
 enum err_code weights_find(const char *name, char **path, struct err *e)

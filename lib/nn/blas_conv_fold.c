@@ -1,5 +1,5 @@
 /* Pictures unfolded into columns of kernel windows, and back. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/blas_conv.h"
 

@@ -1,6 +1,6 @@
 /* Checkpoints: a checksum of all that is in the file, and numbers that are
  * none. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <stdio.h>
 #include <string.h>

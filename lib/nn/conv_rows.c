@@ -1,6 +1,6 @@
 /* What stands around a convolution's products: bias, activation, gradient of
  * the bias; for methods whose kernels do not do it themselves. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/conv_impl.h"
 
@@ -90,7 +90,8 @@ static void add_lanes(float *restrict row, int64_t pixels, int64_t lane,
 }
 
 CLONES
-static void add_row(float *restrict row, const float *restrict add, int64_t n)
+static void conv_rows_add_row(float *restrict row, const float *restrict add,
+                              int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         row[i] += add[i];
@@ -107,7 +108,7 @@ static void finish_row(const struct nn_view *v, const struct nn_view *add,
     (void)nn_row_get(v, at, n, row);
     int64_t lane = nn_view_lane(v);
     if (add)
-        add_row(row, nn_row_get(add, at, n, sum), n);
+        conv_rows_add_row(row, nn_row_get(add, at, n, sum), n);
     if (bias && lane == 1) {
         add_bias(row, n, bias[c]);
     } else if (bias && lane == 16 && v->layout == NN_BLOCK16) {

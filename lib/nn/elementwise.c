@@ -1,6 +1,6 @@
 /* Passes over activations, element by element, channel by channel, and sums
  * over channels. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/elementwise.h"
 
@@ -190,18 +190,23 @@ size_t nn_sum_scratch(const struct nn_view *a, int n_sums)
 }
 
 CLONES
+static void sum_products(const float *a, const float *b, float *restrict sum,
+                         int64_t width, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += width) {
+        int64_t m = n - i < width ? n - i : width;
+        for (int64_t j = 0; j < m; j++)
+            sum[j] += a[i + j] * b[i + j];
+    }
+}
+
 void nn_sum_products(const float *a, const float *b, const float *const *k,
                      float *const *acc, int64_t width, int64_t n,
                      const void *arg)
 {
     (void)k;
     (void)arg;
-    float *restrict sum = acc[0];
-    for (int64_t i = 0; i < n; i += width) {
-        int64_t m = n - i < width ? n - i : width;
-        for (int64_t j = 0; j < m; j++)
-            sum[j] += a[i + j] * b[i + j];
-    }
+    sum_products(a, b, acc[0], width, n);
 }
 
 /* Add acc to the part's doubles and clear it. */

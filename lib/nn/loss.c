@@ -1,5 +1,5 @@
 /* Means over many elements, and labels. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/loss.h"
 

@@ -1,6 +1,6 @@
 /* Normalisation by mean and variance: one pass over memory for the sums and
  * one for the result, each way. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/norm.h"
 
@@ -61,9 +61,9 @@ void nn_norm_sizes(struct nn_exec *x, const struct nn_norm *n)
 
 /* Sums of x - shift and of its square. */
 CLONES
-static void moments(const float *a, const float *b, const float *const *k,
-                    float *const *acc, int64_t width, int64_t n,
-                    const void *arg)
+static void norm_moments(const float *a, const float *b, const float *const *k,
+                         float *const *acc, int64_t width, int64_t n,
+                         const void *arg)
 {
     (void)b;
     (void)arg;
@@ -167,8 +167,8 @@ static void normalise(const float *a, const float *b, float *d,
 }
 
 CLONES
-static void back(const float *a, const float *g, float *d,
-                 const float *const *k, int64_t n, const void *arg)
+static void norm_back(const float *a, const float *g, float *d,
+                      const float *const *k, int64_t n, const void *arg)
 {
     const float *mean = k[MEAN], *scale = k[SCALE], *beta = k[BETA];
     const float *slope = k[SLOPE], *rest = k[CONST];
@@ -280,7 +280,7 @@ void nn_norm_forward(struct nn_exec *x, const struct nn_norm *n)
     memset(t.k, 0, (size_t)(t.units * ROWS * t.channels) * sizeof *t.k);
     shifts(x, n, &t, w.shift);
     struct nn_sum_spec s = {.a = v,
-                            .f = moments,
+                            .f = norm_moments,
                             .n_sums = 2,
                             .k = {w.shift},
                             .n_k = 1,
@@ -374,8 +374,8 @@ void nn_norm_backward(struct nn_exec *x, const struct nn_norm *n, bool running)
             group_slopes(n, &t, &w, u, g * m, m, each);
     }
     if (x->din[0].data)
-        nn_each_channel(v, &x->dout, &x->din[0], x->din_add[0], back, &x->relu,
-                        k, 5, stride);
+        nn_each_channel(v, &x->dout, &x->din[0], x->din_add[0], norm_back,
+                        &x->relu, k, 5, stride);
 }
 
 /* ---- what builders check ---- */

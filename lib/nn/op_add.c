@@ -1,5 +1,5 @@
 /* add: a + b. torch.add. Its gradient is the same for both. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <string.h>
 
@@ -37,8 +37,8 @@ static void same(const float *a, float *d, int64_t n, const void *arg)
 }
 
 CLONES
-static void slope(const float *y, const float *g, float *d, int64_t n,
-                  const void *arg)
+static void add_slope(const float *y, const float *g, float *d, int64_t n,
+                      const void *arg)
 {
     (void)arg;
 #pragma omp simd
@@ -62,7 +62,8 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
         if (!x->din[i].data || (x->din[i].data == x->dout.data && !x->relu))
             continue;
         if (x->relu)
-            nn_each2(&x->out, &x->dout, &x->din[i], x->din_add[i], slope, NULL);
+            nn_each2(&x->out, &x->dout, &x->din[i], x->din_add[i], add_slope,
+                     NULL);
         else
             nn_each1(&x->dout, &x->din[i], x->din_add[i], same, NULL);
     }

@@ -1,6 +1,6 @@
 /* bce_logits_loss: mean binary cross entropy of sigmoid(x) and targets in
  * [0,1], in the form that does not overflow (torch.nn.BCEWithLogitsLoss). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/loss.h"
 #include "lib/nn/ops.h"
@@ -24,8 +24,8 @@ NN_INLINE float log_one_plus(float q)
 
 /* -t log s(x) - (1 - t) log(1 - s(x)) = max(x, 0) - x t + log(1 + e^-|x|) */
 CLONES
-static void value(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void bce_logits_loss_value(const float *x, const float *t, int64_t n,
+                                  const void *attr, float *v)
 {
     (void)attr;
 #pragma omp simd
@@ -36,8 +36,8 @@ static void value(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 CLONES
-static void slope(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void bce_logits_loss_slope(const float *x, const float *t, int64_t n,
+                                  const void *attr, float *v)
 {
     (void)attr;
 #pragma omp simd
@@ -45,8 +45,9 @@ static void slope(const float *x, const float *t, int64_t n, const void *attr,
         v[i] = nn_sigmoid_of(x[i]) - t[i];
 }
 
-static const struct nn_loss loss = {
-    .value = value, .slope = slope, .two_sided = false};
+static const struct nn_loss loss = {.value = bce_logits_loss_value,
+                                    .slope = bce_logits_loss_slope,
+                                    .two_sided = false};
 
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {

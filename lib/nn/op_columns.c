@@ -1,6 +1,6 @@
 /* columns: g neighbouring pixels of C channels, made as one pixel of g C
  * channels, put side by side again; planners insert it (plan_conv.c). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/op_known.h"
 #include "lib/nn/spatial.h"

@@ -3,7 +3,7 @@
  * 2019, eq. 3, with the rule of its code (easy_margin off) that beyond
  * theta + m = pi the cosine less m sin(m) is taken; CosFace: Wang et al.
  * 2018, eq. 4. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -46,7 +46,7 @@ static enum err_code prepare(struct nn_exec *x, struct err *e)
 }
 
 CLONES
-static float dot(const float *a, const float *b, int64_t n)
+static float cosine_margin_dot(const float *a, const float *b, int64_t n)
 {
     double part[NN_GROUP] = {0}, sum = 0;
     int64_t whole = n / NN_GROUP * NN_GROUP;
@@ -65,7 +65,7 @@ static void lengths(const float *v, int64_t n, int64_t f, float *by)
 {
 #pragma omp parallel for schedule(static) if (n * f >= NN_PARALLEL)
     for (int64_t i = 0; i < n; i++) {
-        float length = sqrtf(dot(v + i * f, v + i * f, f));
+        float length = sqrtf(cosine_margin_dot(v + i * f, v + i * f, f));
         by[i] = 1 / (length > TINY ? length : TINY);
     }
 }

@@ -1,6 +1,6 @@
 /* cross_entropy: mean of -log softmax(x)[label] over the pixels that have a
  * label, with label smoothing (torch.nn.CrossEntropyLoss). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <inttypes.h>
 #include <math.h>

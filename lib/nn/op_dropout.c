@@ -6,7 +6,7 @@
  * made from (seed of this run, i) alone: splitmix64 (Steele and others 2014),
  * so that neither layouts nor threads change the mask, and backward makes it
  * again. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* global_avg_pool, global_max_pool: one number a channel
  * (torch.nn.AdaptiveAvgPool2d(1), AdaptiveMaxPool2d(1)). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 #include <string.h>
@@ -187,8 +187,8 @@ static enum err_code pool(struct nn_exec *x, bool max)
 
 /* The same value into all pixels of n channels that lie side by side. */
 CLONES
-static void spread(const struct nn_view *d, int64_t at, int64_t n,
-                   const float *g, bool add)
+static void global_pool_spread(const struct nn_view *d, int64_t at, int64_t n,
+                               const float *g, bool add)
 {
     int64_t lane = nn_view_lane(d), pixels = d->shape.h * d->shape.w;
     bool half = nn_half(d);
@@ -213,8 +213,9 @@ static void back_group(const struct nn_exec *x, bool max, struct place p)
     /* All of the group's lanes, so that padding channels become zero. */
     int64_t all = nn_min64(NN_GROUP, lane);
     if (!(max && x->din_add[0]))
-        spread(d, p.at, p.n < all && d->layout == NN_BLOCK16 ? all : p.n, g,
-               x->din_add[0]);
+        global_pool_spread(d, p.at,
+                           p.n < all && d->layout == NN_BLOCK16 ? all : p.n, g,
+                           x->din_add[0]);
     if (!max)
         return;
     const int32_t *where = (const int32_t *)x->keep + from;

@@ -1,6 +1,6 @@
 /* grid_sample: bilinear warp, torch.nn.functional.grid_sample; gradients for
  * the picture and the grid. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* hinge_loss: of GANs (Lim and Ye 2017, "Geometric GAN", eq. 1): mean
  * max(0, 1 - x) for real, max(0, 1 + x) for made pictures, -x for the
  * generator. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/loss.h"
 #include "lib/nn/ops.h"
@@ -11,8 +11,8 @@ struct attr {
 };
 
 CLONES
-static void value(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void hinge_loss_value(const float *x, const float *t, int64_t n,
+                             const void *attr, float *v)
 {
     (void)t;
     enum nn_hinge side = ((const struct attr *)attr)->side;
@@ -23,8 +23,8 @@ static void value(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 CLONES
-static void slope(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void hinge_loss_slope(const float *x, const float *t, int64_t n,
+                             const void *attr, float *v)
 {
     (void)t;
     enum nn_hinge side = ((const struct attr *)attr)->side;
@@ -36,7 +36,7 @@ static void slope(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 static const struct nn_loss loss = {
-    .value = value, .slope = slope, .two_sided = false};
+    .value = hinge_loss_value, .slope = hinge_loss_slope, .two_sided = false};
 
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {

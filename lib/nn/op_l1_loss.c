@@ -1,5 +1,5 @@
 /* l1_loss: mean of |x - target| (torch.nn.L1Loss). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 
@@ -7,8 +7,8 @@
 #include "lib/nn/ops.h"
 
 CLONES
-static void value(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void l1_loss_value(const float *x, const float *t, int64_t n,
+                          const void *attr, float *v)
 {
     (void)attr;
     for (int64_t i = 0; i < n; i++)
@@ -16,8 +16,8 @@ static void value(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 CLONES
-static void slope(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void l1_loss_slope(const float *x, const float *t, int64_t n,
+                          const void *attr, float *v)
 {
     (void)attr;
     for (int64_t i = 0; i < n; i++)
@@ -25,7 +25,7 @@ static void slope(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 static const struct nn_loss loss = {
-    .value = value, .slope = slope, .two_sided = true};
+    .value = l1_loss_value, .slope = l1_loss_slope, .two_sided = true};
 
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {

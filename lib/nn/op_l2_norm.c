@@ -1,7 +1,7 @@
 /* l2 norm: each pixel's channels divided by their length, times a scale for
  * each channel. S3FD's L2Norm (ParseNet, Liu 2015, eq. 2; 1adrianb/
  * face-alignment detection/sfd/net_s3fd.py). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 #include <string.h>
@@ -98,8 +98,8 @@ static void unit(const float *a, const float *b, float *d,
 }
 
 CLONES
-static void back(const float *a, const float *g, float *d,
-                 const float *const *k, int64_t n, const void *arg)
+static void l2_norm_back(const float *a, const float *g, float *d,
+                         const float *const *k, int64_t n, const void *arg)
 {
     (void)arg;
     const float *s = k[0], *r = k[1], *w = k[2];
@@ -157,7 +157,7 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
     nn_pixel_sums(&x->in[0], &x->dout, w.scale, w.pixel);
     for (int64_t i = 0; i < n; i++)
         w.pixel[i] *= back_by[i];
-    nn_each_pixel(&x->in[0], &x->dout, &x->din[0], x->din_add[0], back,
+    nn_each_pixel(&x->in[0], &x->dout, &x->din[0], x->din_add[0], l2_norm_back,
                   (const float *const[]){w.scale}, 1,
                   (const float *const[]){r, w.pixel}, 2, false);
     return OK;

@@ -1,11 +1,12 @@
 /* leaky relu: x where x > 0, else slope x. torch.nn.LeakyReLU. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/elementwise.h"
 #include "lib/nn/op_known.h"
 
 CLONES
-static void value(const float *a, float *d, int64_t n, const void *arg)
+static void leaky_relu_value(const float *a, float *d, int64_t n,
+                             const void *arg)
 {
     float k = (float)((const struct nn_leaky_relu_attr *)arg)->slope;
 #pragma omp simd
@@ -14,8 +15,8 @@ static void value(const float *a, float *d, int64_t n, const void *arg)
 }
 
 CLONES
-static void slope(const float *y, const float *g, float *d, int64_t n,
-                  const void *arg)
+static void leaky_relu_slope(const float *y, const float *g, float *d,
+                             int64_t n, const void *arg)
 {
     float k = (float)((const struct nn_leaky_relu_attr *)arg)->slope;
 #pragma omp simd
@@ -26,7 +27,7 @@ static void slope(const float *y, const float *g, float *d, int64_t n,
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
-    nn_each1(&x->in[0], &x->out, false, value, nn_attr(x->node));
+    nn_each1(&x->in[0], &x->out, false, leaky_relu_value, nn_attr(x->node));
     return OK;
 }
 
@@ -34,7 +35,7 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
 {
     (void)e;
     if (x->din[0].data)
-        nn_each2(&x->out, &x->dout, &x->din[0], x->din_add[0], slope,
+        nn_each2(&x->out, &x->dout, &x->din[0], x->din_add[0], leaky_relu_slope,
                  nn_attr(x->node));
     return OK;
 }

@@ -1,12 +1,12 @@
 /* mse_loss: mean of (x - target)^2 (torch.nn.MSELoss). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/loss.h"
 #include "lib/nn/ops.h"
 
 CLONES
-static void value(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void mse_loss_value(const float *x, const float *t, int64_t n,
+                           const void *attr, float *v)
 {
     (void)attr;
     for (int64_t i = 0; i < n; i++)
@@ -14,8 +14,8 @@ static void value(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 CLONES
-static void slope(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void mse_loss_slope(const float *x, const float *t, int64_t n,
+                           const void *attr, float *v)
 {
     (void)attr;
     for (int64_t i = 0; i < n; i++)
@@ -23,7 +23,7 @@ static void slope(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 static const struct nn_loss loss = {
-    .value = value, .slope = slope, .two_sided = true};
+    .value = mse_loss_value, .slope = mse_loss_slope, .two_sided = true};
 
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {

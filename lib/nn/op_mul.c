@@ -1,6 +1,6 @@
 /* mul: a x b, b of the same shape or one number a channel, a pixel or a
  * picture. torch.mul and its broadcasting. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <string.h>
 

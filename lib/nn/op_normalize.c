@@ -1,5 +1,5 @@
 /* normalize: (x - mean[c]) / std[c], constants. torchvision's Normalize. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 
@@ -14,8 +14,8 @@ struct normalize {
 };
 
 CLONES
-static void value(const float *a, const float *b, float *d,
-                  const float *const *k, int64_t n, const void *arg)
+static void normalize_value(const float *a, const float *b, float *d,
+                            const float *const *k, int64_t n, const void *arg)
 {
     (void)b;
     (void)arg;
@@ -26,8 +26,8 @@ static void value(const float *a, const float *b, float *d,
 }
 
 CLONES
-static void slope(const float *a, const float *b, float *d,
-                  const float *const *k, int64_t n, const void *arg)
+static void normalize_slope(const float *a, const float *b, float *d,
+                            const float *const *k, int64_t n, const void *arg)
 {
     (void)b;
     (void)arg;
@@ -41,7 +41,7 @@ static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
     const struct normalize *a = nn_attr(x->node);
-    nn_each_channel(&x->in[0], NULL, &x->out, false, value, NULL,
+    nn_each_channel(&x->in[0], NULL, &x->out, false, normalize_value, NULL,
                     (const float *const[]){a->mean, a->inv}, 2, 0);
     return OK;
 }
@@ -51,8 +51,9 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
     (void)e;
     const struct normalize *a = nn_attr(x->node);
     if (x->din[0].data)
-        nn_each_channel(&x->dout, NULL, &x->din[0], x->din_add[0], slope, NULL,
-                        (const float *const[]){a->inv}, 1, 0);
+        nn_each_channel(&x->dout, NULL, &x->din[0], x->din_add[0],
+                        normalize_slope, NULL, (const float *const[]){a->inv},
+                        1, 0);
     return OK;
 }
 

@@ -1,5 +1,5 @@
 /* prelu: x where x > 0, else slope[c] x, learnt slopes. torch.nn.PReLU. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <string.h>
 
@@ -7,8 +7,8 @@
 #include "lib/nn/ops.h"
 
 CLONES
-static void value(const float *a, const float *b, float *d,
-                  const float *const *k, int64_t n, const void *arg)
+static void prelu_value(const float *a, const float *b, float *d,
+                        const float *const *k, int64_t n, const void *arg)
 {
     (void)b;
     (void)arg;
@@ -19,8 +19,8 @@ static void value(const float *a, const float *b, float *d,
 }
 
 CLONES
-static void slope(const float *a, const float *g, float *d,
-                  const float *const *k, int64_t n, const void *arg)
+static void prelu_slope(const float *a, const float *g, float *d,
+                        const float *const *k, int64_t n, const void *arg)
 {
     (void)arg;
     const float *s = k[0];
@@ -69,7 +69,7 @@ static float *slopes_of(const struct nn_exec *x)
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
-    nn_each_channel(&x->in[0], NULL, &x->out, false, value, NULL,
+    nn_each_channel(&x->in[0], NULL, &x->out, false, prelu_value, NULL,
                     (const float *const[]){slopes_of(x)}, 1, 0);
     return OK;
 }
@@ -93,8 +93,9 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
             p->grad[0] += (float)all;
     }
     if (x->din[0].data)
-        nn_each_channel(&x->in[0], &x->dout, &x->din[0], x->din_add[0], slope,
-                        NULL, (const float *const[]){slopes_of(x)}, 1, 0);
+        nn_each_channel(&x->in[0], &x->dout, &x->din[0], x->din_add[0],
+                        prelu_slope, NULL, (const float *const[]){slopes_of(x)},
+                        1, 0);
     return OK;
 }
 

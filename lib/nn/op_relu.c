@@ -1,11 +1,11 @@
 /* relu: max(0, x). torch.nn.functional.relu; NaN stays NaN. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/elementwise.h"
 #include "lib/nn/ops.h"
 
 CLONES
-static void value(const float *a, float *d, int64_t n, const void *arg)
+static void relu_value(const float *a, float *d, int64_t n, const void *arg)
 {
     (void)arg;
 #pragma omp simd
@@ -14,8 +14,8 @@ static void value(const float *a, float *d, int64_t n, const void *arg)
 }
 
 CLONES
-static void slope(const float *y, const float *g, float *d, int64_t n,
-                  const void *arg)
+static void relu_slope(const float *y, const float *g, float *d, int64_t n,
+                       const void *arg)
 {
     (void)arg;
 #pragma omp simd
@@ -26,7 +26,7 @@ static void slope(const float *y, const float *g, float *d, int64_t n,
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
-    nn_each1(&x->in[0], &x->out, false, value, NULL);
+    nn_each1(&x->in[0], &x->out, false, relu_value, NULL);
     return OK;
 }
 
@@ -34,7 +34,8 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
 {
     (void)e;
     if (x->din[0].data)
-        nn_each2(&x->out, &x->dout, &x->din[0], x->din_add[0], slope, NULL);
+        nn_each2(&x->out, &x->dout, &x->din[0], x->din_add[0], relu_slope,
+                 NULL);
     return OK;
 }
 

@@ -1,5 +1,5 @@
 /* resize_bilinear: torch.nn.functional.interpolate(mode="bilinear"). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <string.h>
 
@@ -54,8 +54,9 @@ NN_INLINE void pixel(const struct nn_view *in, const struct nn_view *out,
 
 /* One channel by itself: between the rows first, vectors along them. */
 CLONES
-static void plain_row(const struct nn_view *in, const struct nn_view *out,
-                      const struct axes *a, int64_t row)
+static void resize_bilinear_plain_row(const struct nn_view *in,
+                                      const struct nn_view *out,
+                                      const struct axes *a, int64_t row)
 {
     int64_t len = in->shape.w, oy = row % out->shape.h, y = a->y.from[oy];
     const float *p =
@@ -109,7 +110,7 @@ static enum err_code forward(struct nn_exec *x, struct err *e)
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->out))
     for (int64_t r = 0; r < rows; r++) {
         if (is_plain(&x->in[0]))
-            plain_row(&x->in[0], &x->out, &a, r);
+            resize_bilinear_plain_row(&x->in[0], &x->out, &a, r);
         else
             one_row(&x->in[0], &x->out, &a, r);
     }
@@ -152,8 +153,10 @@ NN_INLINE void pixel_back(const struct nn_view *g, const struct nn_view *d,
 }
 
 CLONES
-static void plain_back(const struct nn_view *g, const struct nn_view *d,
-                       const struct axes *a, int64_t row, bool add)
+static void resize_bilinear_plain_back(const struct nn_view *g,
+                                       const struct nn_view *d,
+                                       const struct axes *a, int64_t row,
+                                       bool add)
 {
     int64_t y = row % d->shape.h, w = g->shape.w;
     int64_t plane = row / d->shape.h * g->shape.h;
@@ -182,8 +185,10 @@ static void plain_back(const struct nn_view *g, const struct nn_view *d,
 }
 
 CLONES
-static void row_back(const struct nn_view *g, const struct nn_view *d,
-                     const struct axes *a, int64_t row, bool add)
+static void resize_bilinear_row_back(const struct nn_view *g,
+                                     const struct nn_view *d,
+                                     const struct axes *a, int64_t row,
+                                     bool add)
 {
     int64_t lane = nn_view_lane(d);
     bool half = nn_half(d);
@@ -210,9 +215,11 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
 #pragma omp parallel for schedule(static) if (nn_worth_threads(&x->dout))
     for (int64_t r = 0; r < rows; r++) {
         if (is_plain(&x->dout))
-            plain_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+            resize_bilinear_plain_back(&x->dout, &x->din[0], &a, r,
+                                       x->din_add[0]);
         else
-            row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+            resize_bilinear_row_back(&x->dout, &x->din[0], &a, r,
+                                     x->din_add[0]);
     }
     return OK;
 }

@@ -1,5 +1,5 @@
 /* resize_nearest: torch.nn.functional.interpolate(mode="nearest"). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <string.h>
 
@@ -91,8 +91,10 @@ NN_INLINE void pixel_back(const struct nn_view *g, const struct nn_view *d,
 
 /* One channel by itself: rows first, vectors along them, then columns. */
 CLONES
-static void plain_back(const struct nn_view *g, const struct nn_view *d,
-                       const struct axes *a, int64_t row, bool add)
+static void resize_nearest_plain_back(const struct nn_view *g,
+                                      const struct nn_view *d,
+                                      const struct axes *a, int64_t row,
+                                      bool add)
 {
     int64_t y = row % d->shape.h, w = g->shape.w;
     int64_t plane = row / d->shape.h * g->shape.h;
@@ -112,8 +114,9 @@ static void plain_back(const struct nn_view *g, const struct nn_view *d,
 }
 
 CLONES
-static void row_back(const struct nn_view *g, const struct nn_view *d,
-                     const struct axes *a, int64_t row, bool add)
+static void resize_nearest_row_back(const struct nn_view *g,
+                                    const struct nn_view *d,
+                                    const struct axes *a, int64_t row, bool add)
 {
     int64_t lane = nn_view_lane(d);
     bool half = nn_half(d);
@@ -141,9 +144,10 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
     for (int64_t r = 0; r < rows; r++) {
         if (nn_view_lane(&x->dout) == 1 && x->out.shape.w <= NN_ROW &&
             !nn_half(&x->dout))
-            plain_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+            resize_nearest_plain_back(&x->dout, &x->din[0], &a, r,
+                                      x->din_add[0]);
         else
-            row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
+            resize_nearest_row_back(&x->dout, &x->din[0], &a, r, x->din_add[0]);
     }
     return OK;
 }

@@ -1,5 +1,5 @@
 /* scale: x times a number plus a number. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 
@@ -11,7 +11,7 @@ struct line {
 };
 
 CLONES
-static void value(const float *a, float *d, int64_t n, const void *arg)
+static void scale_value(const float *a, float *d, int64_t n, const void *arg)
 {
     struct line k = *(const struct line *)arg;
 #pragma omp simd
@@ -23,7 +23,7 @@ static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
     const struct line *k = nn_attr(x->node);
-    nn_each1(&x->in[0], &x->out, false, value, k);
+    nn_each1(&x->in[0], &x->out, false, scale_value, k);
     if (k->shift < 0 || k->shift > 0)
         nn_zero_padding(&x->out);
     return OK;
@@ -35,7 +35,7 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
     struct line k = *(const struct line *)nn_attr(x->node);
     k.shift = 0;
     if (x->din[0].data)
-        nn_each1(&x->dout, &x->din[0], x->din_add[0], value, &k);
+        nn_each1(&x->dout, &x->din[0], x->din_add[0], scale_value, &k);
     return OK;
 }
 

@@ -1,12 +1,12 @@
 /* silu: x sigmoid(x), also called swish. torch.nn.functional.silu. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/elementwise.h"
 #include "lib/nn/ops.h"
 #include "lib/nn/vecmath.h"
 
 CLONES
-static void value(const float *a, float *d, int64_t n, const void *arg)
+static void silu_value(const float *a, float *d, int64_t n, const void *arg)
 {
     (void)arg;
 #pragma omp simd
@@ -15,8 +15,8 @@ static void value(const float *a, float *d, int64_t n, const void *arg)
 }
 
 CLONES
-static void slope(const float *a, const float *g, float *d, int64_t n,
-                  const void *arg)
+static void silu_slope(const float *a, const float *g, float *d, int64_t n,
+                       const void *arg)
 {
     (void)arg;
 #pragma omp simd
@@ -29,7 +29,7 @@ static void slope(const float *a, const float *g, float *d, int64_t n,
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {
     (void)e;
-    nn_each1(&x->in[0], &x->out, false, value, NULL);
+    nn_each1(&x->in[0], &x->out, false, silu_value, NULL);
     return OK;
 }
 
@@ -37,7 +37,8 @@ static enum err_code backward(struct nn_exec *x, struct err *e)
 {
     (void)e;
     if (x->din[0].data)
-        nn_each2(&x->in[0], &x->dout, &x->din[0], x->din_add[0], slope, NULL);
+        nn_each2(&x->in[0], &x->dout, &x->din[0], x->din_add[0], silu_slope,
+                 NULL);
     return OK;
 }
 

@@ -1,6 +1,6 @@
 /* smooth_l1_loss: mean of d^2 / (2 beta) where |d| < beta, else of
  * |d| - beta / 2, d = x - target (torch.nn.SmoothL1Loss). */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 
@@ -12,8 +12,8 @@ struct attr {
 };
 
 CLONES
-static void value(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void smooth_l1_loss_value(const float *x, const float *t, int64_t n,
+                                 const void *attr, float *v)
 {
     float beta = ((const struct attr *)attr)->beta;
     for (int64_t i = 0; i < n; i++) {
@@ -24,8 +24,8 @@ static void value(const float *x, const float *t, int64_t n, const void *attr,
 }
 
 CLONES
-static void slope(const float *x, const float *t, int64_t n, const void *attr,
-                  float *v)
+static void smooth_l1_loss_slope(const float *x, const float *t, int64_t n,
+                                 const void *attr, float *v)
 {
     float beta = ((const struct attr *)attr)->beta;
     for (int64_t i = 0; i < n; i++) {
@@ -35,8 +35,9 @@ static void slope(const float *x, const float *t, int64_t n, const void *attr,
     }
 }
 
-static const struct nn_loss loss = {
-    .value = value, .slope = slope, .two_sided = true};
+static const struct nn_loss loss = {.value = smooth_l1_loss_value,
+                                    .slope = smooth_l1_loss_slope,
+                                    .two_sided = true};
 
 static enum err_code forward(struct nn_exec *x, struct err *e)
 {

@@ -2,7 +2,7 @@
  * their order are those of torch.optim 1.13 (_single_tensor_sgd, _adam,
  * _adamw), each rounded to float, nothing contracted, so that every CPU gives
  * the same bits. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* The inner loops of passes over activations. Plain C that the compiler turns
  * into SIMD; each is compiled for several instruction sets and chosen when the
  * program starts. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/pass_rows.h"
 
@@ -16,14 +16,14 @@
 #endif
 
 CLONES
-void nn_rows_add(float *restrict d, const float *a, const float *b, int64_t n)
+static void add(float *restrict d, const float *a, const float *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         d[i] = a[i] + b[i];
 }
 
 CLONES
-void nn_rows_add_into(float *restrict d, const float *restrict a, int64_t n)
+static void add_into(float *restrict d, const float *restrict a, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         d[i] += a[i];
@@ -81,9 +81,9 @@ static void affine16(float *d, int64_t ds, const float *s, int64_t ss,
 }
 
 CLONES
-void nn_rows_affine(float *d, int64_t ds, struct nn_rows s,
-                    const float *restrict scale, const float *restrict shift,
-                    struct nn_rectify r, int64_t n, int64_t k)
+static void affine(float *d, int64_t ds, struct nn_rows s,
+                   const float *restrict scale, const float *restrict shift,
+                   struct nn_rectify r, int64_t n, int64_t k)
 {
     if (k == 16) {
         affine16(d, ds, s.p, s.stride, scale, shift, r, n);
@@ -102,8 +102,8 @@ void nn_rows_affine(float *d, int64_t ds, struct nn_rows s,
 }
 
 CLONES
-void nn_rows_copy(float *d, int64_t ds, struct nn_rows s, struct nn_rectify r,
-                  int64_t n, int64_t k)
+static void copy(float *d, int64_t ds, struct nn_rows s, struct nn_rectify r,
+                 int64_t n, int64_t k)
 {
     if (ds == k && s.stride == k) {
         if (!r.on && d == s.p)
@@ -119,9 +119,9 @@ void nn_rows_copy(float *d, int64_t ds, struct nn_rows s, struct nn_rectify r,
 }
 
 CLONES
-void nn_rows_pool4(float *restrict d, const float *restrict a,
-                   const float *restrict b, int64_t stride, int64_t n,
-                   int64_t k, bool max)
+static void pool4(float *restrict d, const float *restrict a,
+                  const float *restrict b, int64_t stride, int64_t n, int64_t k,
+                  bool max)
 {
     for (int64_t p = 0; p < n; p++) {
         const float *u = a + 2 * p * stride, *v = b + 2 * p * stride;
@@ -162,8 +162,8 @@ static inline uint16_t to_bf16(float f)
 #define WIDE 64
 
 CLONES
-void nn_rows_affine16(uint16_t *d, const uint16_t *s, const float *scale,
-                      const float *shift, struct nn_rectify r, int64_t n)
+static void affine_bf16(uint16_t *d, const uint16_t *s, const float *scale,
+                        const float *shift, struct nn_rectify r, int64_t n)
 {
     float k[WIDE], t[WIDE];
     for (int i = 0; i < WIDE; i++) {
@@ -190,4 +190,42 @@ void nn_rows_affine16(uint16_t *d, const uint16_t *s, const float *scale,
         else
             memcpy(d + p, out, (size_t)m * sizeof *out);
     }
+}
+
+/* ---- as others call them ---- */
+
+void nn_rows_add(float *restrict d, const float *a, const float *b, int64_t n)
+{
+    add(d, a, b, n);
+}
+
+void nn_rows_add_into(float *restrict d, const float *restrict a, int64_t n)
+{
+    add_into(d, a, n);
+}
+
+void nn_rows_affine(float *d, int64_t ds, struct nn_rows s,
+                    const float *restrict scale, const float *restrict shift,
+                    struct nn_rectify r, int64_t n, int64_t k)
+{
+    affine(d, ds, s, scale, shift, r, n, k);
+}
+
+void nn_rows_copy(float *d, int64_t ds, struct nn_rows s, struct nn_rectify r,
+                  int64_t n, int64_t k)
+{
+    copy(d, ds, s, r, n, k);
+}
+
+void nn_rows_pool4(float *restrict d, const float *restrict a,
+                   const float *restrict b, int64_t stride, int64_t n,
+                   int64_t k, bool max)
+{
+    pool4(d, a, b, stride, n, k, max);
+}
+
+void nn_rows_affine16(uint16_t *d, const uint16_t *s, const float *scale,
+                      const float *shift, struct nn_rectify r, int64_t n)
+{
+    affine_bf16(d, s, scale, shift, r, n);
 }

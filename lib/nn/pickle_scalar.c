@@ -33,12 +33,13 @@ enum err_code pickle_take_count(struct pickle_vm *m, size_t width, size_t *n,
     return OK;
 }
 
-/* Up to a line's end, which is left out. */
+/* Up to a line's end, which is left out; nothing on failure. */
 enum err_code pickle_take_line(struct pickle_vm *m, struct pickle_bytes *s,
                                struct err *e)
 {
     const uint8_t *p = m->data + m->at;
     const uint8_t *end = memchr(p, '\n', m->n - m->at);
+    *s = (struct pickle_bytes){NULL, 0};
     if (!end)
         return pickle_bad(m, e, "the line does not end");
     *s = (struct pickle_bytes){(const char *)p, (size_t)(end - p)};

@@ -1,5 +1,5 @@
 /* Passes where each pixel has a number of its own. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/pixels.h"
 
@@ -9,8 +9,8 @@
 
 /* acc[p] += sum of a b k over the n channels of each of `pixels` pixels. */
 CLONES
-static void dot(const float *a, const float *b, const float *k,
-                float *restrict acc, int64_t n, int64_t pixels)
+static void pixels_dot(const float *a, const float *b, const float *k,
+                       float *restrict acc, int64_t n, int64_t pixels)
 {
     if (n == 1) {
         float w = k ? k[0] : 1.0F;
@@ -67,7 +67,7 @@ void nn_pixel_sums(const struct nn_view *a, const struct nn_view *b,
                 nn_seg_at(&s, picture, r / each, first + r % each);
             const float *p = nn_row_get(a, g.at, g.n, one);
             const float *q = a == b ? p : nn_row_get(b, g.at, g.n, two);
-            dot(p, q, k ? k + g.c : NULL, to, g.n / n, n);
+            pixels_dot(p, q, k ? k + g.c : NULL, to, g.n / n, n);
         }
     }
 }

@@ -1,5 +1,5 @@
 /* Max and average pooling in plain loops, forward and backward. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/pool.h"
 
@@ -194,7 +194,7 @@ NN_INLINE void chunk_plain(const struct pool *p, int64_t row, int64_t from,
 }
 
 CLONES
-static void plain_row(const struct pool *p, int64_t row)
+static void pool_plain_row(const struct pool *p, int64_t row)
 {
     bool half = nn_half(p->in);
     int64_t ow = p->out->shape.w;
@@ -233,7 +233,7 @@ void nn_pool_forward(const struct nn_view *in, const struct nn_view *out,
 #pragma omp parallel for schedule(static) if (nn_worth_threads(in))
     for (int64_t r = 0; r < rows; r++) {
         if (p.lane == 1)
-            plain_row(&p, r);
+            pool_plain_row(&p, r);
         else
             group_row(&p, r);
     }

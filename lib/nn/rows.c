@@ -1,5 +1,5 @@
 /* Rows of floats whatever the type in memory; copies between layouts. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 
 #include "lib/nn/rows.h"
 
@@ -8,7 +8,8 @@
 #define PARALLEL 16384 /* elements below which a second thread costs more */
 
 CLONES
-void nn_from_bf16(const uint16_t *restrict src, float *restrict dst, int64_t n)
+static void from_bf16(const uint16_t *restrict src, float *restrict dst,
+                      int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         uint32_t u = (uint32_t)src[i] << 16;
@@ -18,7 +19,8 @@ void nn_from_bf16(const uint16_t *restrict src, float *restrict dst, int64_t n)
 
 /* Round to nearest even; NaN stays NaN (its lowest kept bit is set). */
 CLONES
-void nn_to_bf16(const float *restrict src, uint16_t *restrict dst, int64_t n)
+static void to_bf16(const float *restrict src, uint16_t *restrict dst,
+                    int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         uint32_t u;
@@ -29,8 +31,18 @@ void nn_to_bf16(const float *restrict src, uint16_t *restrict dst, int64_t n)
     }
 }
 
+void nn_from_bf16(const uint16_t *src, float *dst, int64_t n)
+{
+    from_bf16(src, dst, n);
+}
+
+void nn_to_bf16(const float *src, uint16_t *dst, int64_t n)
+{
+    to_bf16(src, dst, n);
+}
+
 CLONES
-static void add_row(float *restrict d, const float *restrict s, int64_t n)
+static void rows_add_row(float *restrict d, const float *restrict s, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         d[i] += s[i];
@@ -56,7 +68,7 @@ void nn_row_put(const struct nn_view *v, int64_t at, int64_t n,
     if (v->dtype == DT_F32) {
         float *d = (float *)v->data + at;
         if (add)
-            add_row(d, row, n);
+            rows_add_row(d, row, n);
         else if (d != row)
             memcpy(d, row, (size_t)n * sizeof *d);
         return;
@@ -66,7 +78,7 @@ void nn_row_put(const struct nn_view *v, int64_t at, int64_t n,
         float sum[NN_ROW];
         int64_t m = n - i < NN_ROW ? n - i : NN_ROW;
         nn_from_bf16(d + i, sum, m);
-        add_row(sum, row + i, m);
+        rows_add_row(sum, row + i, m);
         nn_to_bf16(sum, d + i, m);
     }
     if (!add)

@@ -1,6 +1,6 @@
 /* Shared by the operators that move pixels: loads and stores of either type,
  * channel groups, and how rows are split over threads. Include after
- * lib/nn/clones.h. */
+ * lib/base/clones.h. */
 #ifndef FACET_NN_SPATIAL_H
 #define FACET_NN_SPATIAL_H
 

@@ -1,9 +1,11 @@
 /* Inner loops of convolutions to a few channels: 16 input channels in a
  * vector, results summed over its lanes at the end. All accumulators stay in
  * registers, so that each load feeds several multiply-adds. */
-#include "lib/nn/clones.h"
+#include "lib/base/clones.h"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("fp-contract=fast")
+#elif defined(__clang__)
+#pragma clang fp contract(fast)
 #endif
 
 #include "lib/nn/thin_kernel.h"
@@ -72,8 +74,9 @@ INLINE void forward(const float *const *rows, int64_t n, int64_t kw,
 }
 
 CLONES
-void nn_thin_forward(const float *const *rows, int64_t n, int64_t kw,
-                     const float *w, int outs, int64_t width, float *const *out)
+static void forward_row(const float *const *rows, int64_t n, int64_t kw,
+                        const float *w, int outs, int64_t width,
+                        float *const *out)
 {
     switch (outs) {
     case 1:
@@ -89,6 +92,12 @@ void nn_thin_forward(const float *const *rows, int64_t n, int64_t kw,
         forward(rows, n, kw, w, 4, 6, width, out);
         break;
     }
+}
+
+void nn_thin_forward(const float *const *rows, int64_t n, int64_t kw,
+                     const float *w, int outs, int64_t width, float *const *out)
+{
+    forward_row(rows, n, kw, w, outs, width, out);
 }
 
 /* Taps first .. first + taps - 1 of the kernel's row. */
@@ -135,9 +144,9 @@ INLINE void taps_of(const float *const *rows, int64_t count, int64_t kw,
 }
 
 CLONES
-void nn_thin_weights(const float *const *rows, int64_t count, int64_t kw,
-                     const float *const *dout, int64_t pitch, int outs,
-                     int64_t width, double *sum)
+static void weights_row(const float *const *rows, int64_t count, int64_t kw,
+                        const float *const *dout, int64_t pitch, int outs,
+                        int64_t width, double *sum)
 {
     switch (outs) {
     case 1:
@@ -153,4 +162,11 @@ void nn_thin_weights(const float *const *rows, int64_t count, int64_t kw,
         taps_of(rows, count, kw, dout, pitch, 4, width, sum);
         break;
     }
+}
+
+void nn_thin_weights(const float *const *rows, int64_t count, int64_t kw,
+                     const float *const *dout, int64_t pitch, int outs,
+                     int64_t width, double *sum)
+{
+    weights_row(rows, count, kw, dout, pitch, outs, width, sum);
 }

@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* How long threads spin at a barrier: turns in GCC's libgomp, milliseconds in
+ * LLVM's libomp. */
+#ifdef KMP_VERSION_MAJOR
+#define WAIT "KMP_BLOCKTIME"
+#define WAIT_VALUE "0"
+#else
+#define WAIT "GOMP_SPINCOUNT"
+#define WAIT_VALUE "1000"
+#endif
+
 /* An AMD CPU with AVX-512, where OpenBLAS before 0.3.22 takes Haswell's
  * kernels. */
 static bool needs_coretype(void)
@@ -23,8 +33,8 @@ static bool needs_coretype(void)
 void nn_threads_start(char **argv)
 {
     bool anew = false;
-    if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"))
-        anew = setenv("GOMP_SPINCOUNT", "1000", 1) == 0;
+    if (!getenv(WAIT) && !getenv("OMP_WAIT_POLICY"))
+        anew = setenv(WAIT, WAIT_VALUE, 1) == 0;
     if (!getenv("OPENBLAS_CORETYPE") && needs_coretype() &&
         setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) == 0)
         anew = true;

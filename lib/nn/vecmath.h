@@ -1,5 +1,5 @@
 /* exp, sigmoid and tanh as plain arithmetic, for loops that the compiler
- * turns into SIMD (libm's are calls). Include after lib/nn/clones.h.
+ * turns into SIMD (libm's are calls). Include after lib/base/clones.h.
  *
  * After the Cephes library (Moshier, expf.c and tanhf.c, 1992). Largest
  * relative error against double, over every 97th float: exp 9e-8, sigmoid

@@ -177,7 +177,7 @@ enum err_code trainer_new(const struct train_options *o,
     t->o = *o;
     t->task = *task;
     t->host = *host;
-    t->s.best = t->s.metric = NAN;
+    t->s.best = t->s.metric = (double)NAN;
     r = copy_texts(t, e);
     if (!r)
         r = file_mkdirs(t->out, e);

@@ -220,7 +220,7 @@ static enum err_code augmenter_transform(void *ctx, struct stage *s,
     struct augmenter *c = ctx;
     struct tensor *frame = NULL;
     struct item *it = NULL;
-    struct result out = {NULL};
+    struct result out = {0};
     float xy[LANDMARKS][2];
     double box[4];
     (void)n; /* batches of one */

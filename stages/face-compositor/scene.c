@@ -29,8 +29,8 @@ static struct affine forth(const struct shot *shot,
 static void box_in_scene(const struct shot *shot, const struct affine *to,
                          double box[4])
 {
-    box[0] = box[1] = INFINITY;
-    box[2] = box[3] = -INFINITY;
+    box[0] = box[1] = (double)INFINITY;
+    box[2] = box[3] = -(double)INFINITY;
     for (int i = 0; i < LANDMARKS; i++) {
         double p[2];
         affine_apply(to, (double)shot->xy[i][0], (double)shot->xy[i][1], p);
@@ -86,7 +86,9 @@ static float mask_at(const struct region *r, double x, double y)
 static bool extent(const struct scene *s, const struct affine *to,
                    const struct region *r, int at[4])
 {
-    double box[4] = {INFINITY, INFINITY, -INFINITY, -INFINITY}, p[2];
+    double box[4] = {(double)INFINITY, (double)INFINITY, -(double)INFINITY,
+                     -(double)INFINITY},
+           p[2];
     for (int i = 0; i < 4; i++) {
         affine_apply(to, i % 2 ? r->x1 : r->x0, i / 2 ? r->y1 : r->y0, p);
         box[0] = fmin(box[0], p[0]);

@@ -127,7 +127,7 @@ static size_t choose(const struct face_detector *c, const struct tensor *frame,
                      size_t n)
 {
     size_t at = 0;
-    double best = -INFINITY;
+    double best = -(double)INFINITY;
     for (size_t i = 0; i < n; i++) {
         const float *b = c->box[i].box;
         if ((double)c->box[i].score < (double)c->box[0].score - c->margin)

@@ -91,7 +91,8 @@ static enum err_code see(const struct surface *s, const struct pyramid *p,
                          float *seen, float (*scratch)[3], struct err *e)
 {
     const struct head_mesh *m = s->mesh;
-    double lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+    double lo[2] = {(double)INFINITY, (double)INFINITY},
+           hi[2] = {-(double)INFINITY, -(double)INFINITY};
     double scale = BUFFER_UNIT / s->unit_px;
     struct raster *r = NULL;
 

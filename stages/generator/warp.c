@@ -144,7 +144,8 @@ static enum err_code warp_prepare(struct tensor *frame,
 /* The moved nodes' box within the picture. */
 static struct area moved_area(const struct warp_source *s)
 {
-    double lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+    double lo[2] = {(double)INFINITY, (double)INFINITY},
+           hi[2] = {-(double)INFINITY, -(double)INFINITY};
     double limit[2] = {(double)s->pyramid.level[0].width,
                        (double)s->pyramid.level[0].height};
     int n = s->relief->cols * s->relief->rows;

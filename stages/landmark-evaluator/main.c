@@ -45,7 +45,7 @@ static struct result *new_row(struct evaluator *c, const struct item *it)
     }
     struct result *r = &c->row[c->n];
     *r = (struct result){.path = mem_strdup(item_str(it, "path", "")),
-                         .score = item_f64(it, "score", NAN)};
+                         .score = item_f64(it, "score", (double)NAN)};
     if (!r->path)
         return NULL;
     c->n++;

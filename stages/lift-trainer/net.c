@@ -123,9 +123,9 @@ static enum err_code fill(const struct lift_train *n, const struct item *it,
     }
     for (size_t i = 0; i < 3 * nodes && !rc; i++)
         to[LIFT_IN_HEAD][3 * LANDMARKS + i] = (float)tensor_get(s, i);
-    rotation_from_euler(item_f64(it, "pitch_true", NAN),
-                        item_f64(it, "yaw_true", NAN),
-                        item_f64(it, "roll_true", NAN), r);
+    rotation_from_euler(item_f64(it, "pitch_true", (double)NAN),
+                        item_f64(it, "yaw_true", (double)NAN),
+                        item_f64(it, "roll_true", (double)NAN), r);
     if (!rc && !(isfinite(r[0] + r[1] + r[8])))
         rc = err_set(e, ERR_DATA, "a sample has no pose");
     if (rc)

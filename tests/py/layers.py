@@ -69,6 +69,7 @@ def blank(match):
 class Checker:
     def __init__(self):
         self.found = 0
+        self.cloned = {}  # name: where
 
     def say(self, path, line, text):
         self.found += 1
@@ -112,6 +113,19 @@ class Checker:
                          text):
                 self.say(path, line, "lib/ does not print")
 
+    def clones(self, path, code):
+        """Clang 14 gives what belongs to a cloned function an external name
+        made of its own: it must be static, and its name its own."""
+        for hit in re.finditer(r"^[ \t]*CLONES\s+(static\s)?[^({;]*?(\w+)\s*\(",
+                               code, re.M):
+            line = code.count("\n", 0, hit.start()) + 1
+            if not hit[1]:
+                self.say(path, line, f"CLONES {hit[2]}() is not static")
+            elif hit[2] in self.cloned:
+                self.say(path, line, f"CLONES {hit[2]}() is also in "
+                         f"{self.cloned[hit[2]]}")
+            self.cloned[hit[2]] = f"{path}:{line}"
+
     def file(self, path, raw):
         lines = raw.count("\n")
         limit = MAX_LINES[os.path.splitext(path)[1]]
@@ -127,6 +141,7 @@ class Checker:
         code = TOKEN.sub(blank, raw)
         for nr, text in enumerate(code.split("\n"), 1):
             self.calls(path, nr, text)
+        self.clones(path, code)
         if path.endswith(".h") and not re.search(
                 r"#ifndef (\w+_H)\n#define \1\n", raw):
             self.say(path, 1, "no include guard")

@@ -1,5 +1,6 @@
 # models/: every weights file has a row with its true size and hash, its use and
 # terms, and a card; and this check sees what is missing.
+# needs: c:python3
 set -eu
 script=$PWD/tests/py/model_cards.py
 dir=$(mktemp -d)

@@ -1,5 +1,6 @@
 # facet tape: every form of value, text there and back, joining, comparing,
 # and what bad input is answered with.
+# needs: c:python3 facet py:numpy
 set -eu
 facet=$(pwd)/$BUILD/facet
 dir=$(mktemp -d)

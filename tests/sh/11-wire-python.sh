@@ -1,4 +1,5 @@
 # The wire against Python with msgpack and numpy alone, both directions.
+# needs: c:python3 facet py:msgpack py:numpy stages/pose-rotator
 set -eu
 "$PYTHON" -c 'import msgpack, numpy' 2> /dev/null || {
 	echo "python3-msgpack or python3-numpy is missing"

@@ -1,6 +1,7 @@
 # facet bench: figures for a transform, a sink and a source; failing, dying and
 # silent stages. Windows are short: what is checked is that the figures are
 # there and hang together, not what they are.
+# needs: all c:python3 tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"

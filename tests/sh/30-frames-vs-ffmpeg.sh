@@ -3,6 +3,7 @@
 # with one awkward property each, and a few of ../shared where it is there.
 # Tolerance: none, every byte is compared. Then: deinterlacing brings interlaced
 # motion nearer to the truth.
+# needs: c:ffmpeg c:python3 py:numpy tests/stages
 set -eu
 tool=$BUILD/tests/stages/video-frames
 command -v ffmpeg >/dev/null || { echo "no ffmpeg tool"; exit 77; }

@@ -1,5 +1,6 @@
 # head-renderer: the same bytes each time and wherever a head is asked for;
 # pose grids, clips that move smoothly, and the answers to bad parameters.
+# needs: c:python3 facet stages/head-renderer
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

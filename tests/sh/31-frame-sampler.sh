@@ -1,6 +1,7 @@
 #!/bin/sh
 # frame-sampler over --stdio: each mode names the frames it should, bad files
 # are set aside with their reason, all of ../shared's odd files come to an end.
+# needs: c:ffmpeg facet stages/frame-sampler
 set -eu
 facet=$(pwd)/$BUILD/facet sampler=$(pwd)/$BUILD/stages/frame-sampler
 command -v ffmpeg >/dev/null || { echo "no ffmpeg tool"; exit 77; }

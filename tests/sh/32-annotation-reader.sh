@@ -1,5 +1,6 @@
 # annotation-reader: csv and .pts folders, what is set aside, and the stream of
 # a training run: order, validation, several folders, replicas, resume.
+# needs: all
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # clip-writer over --stdio: frames out of order become clips, whole or not at
 # all; what is there is left alone; names stay below the root.
+# needs: facet stages/clip-writer stages/frame-sampler
 set -eu
 facet=$(pwd)/$BUILD/facet writer=$(pwd)/$BUILD/stages/clip-writer
 sampler=$(pwd)/$BUILD/stages/frame-sampler

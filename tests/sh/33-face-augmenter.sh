@@ -1,6 +1,7 @@
 # face-augmenter: for validation exactly the landmarker's crop; for training
 # points that follow the picture, the same bytes each time, and every change
 # switched off by itself.
+# needs: all c:python3 py:msgpack py:numpy
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

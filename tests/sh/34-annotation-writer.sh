@@ -1,5 +1,6 @@
 # annotation-writer: what annotation-reader reads back is what was written;
 # a killed run goes on to the same bytes; replicas together write one set.
+# needs: all c:python3 py:msgpack py:numpy
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

@@ -1,5 +1,6 @@
 # Heads for training: the stream, a linear head from a file, what is refused;
 # and the lifting network trained on them, small.
+# needs: all tests/stages
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

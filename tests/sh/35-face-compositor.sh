@@ -1,6 +1,7 @@
 # face-compositor: boxes lie where the faces are, nothing of a face lies where
 # no box is, the same bytes each time, held-back pictures stay apart. The "faces"
 # are red rectangles whose points go round them, so that every pixel tells.
+# needs: all c:python3 py:cv2 py:msgpack py:numpy
 set -eu
 . "$(pwd)/tests/support/field.sh"
 bin=$(pwd)/$BUILD/stages

@@ -1,5 +1,6 @@
 # landmark-smoother: the paper's formulas, and the same bytes and ids whatever
 # the order in which frames come, with what is missing, late, double or bad.
+# needs: all c:python3 py:msgpack py:numpy py:zmq tests/stages
 set -eu
 facet=$(pwd)/$BUILD/facet
 root=$(pwd)

@@ -1,5 +1,6 @@
 # steadiness-evaluator on made points, and its pipeline: the filter makes still
 # points steadier and moving ones later.
+# needs: all c:python3 py:msgpack py:numpy
 set -eu
 facet=$(pwd)/$BUILD/facet
 dir=$(mktemp -d)

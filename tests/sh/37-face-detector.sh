@@ -1,5 +1,6 @@
 # face-detector on rendered heads in frames of all shapes: which face of several,
 # none, small, cut by the border, boxes that are there already, S3FD's weights.
+# needs: all c:python3 py:cv2 py:msgpack py:numpy py:torch
 set -eu
 . "$(pwd)/tests/support/field.sh"
 facet=$(pwd)/$BUILD/facet

@@ -1,6 +1,7 @@
 # landmark-depth against PyTorch: the same network with seeded weights, behind
 # face-alignment's own drawing of the points, written out here; points inside,
 # at every border and beyond.
+# needs: all c:python3 py:msgpack py:numpy py:torch
 set -eu
 . "$(pwd)/tests/support/field.sh"
 "$PYTHON" -c 'import torch' 2> /dev/null || { echo "no torch"; exit 77; }

@@ -1,4 +1,5 @@
 # Pipelines of test stages: every shape of graph, failures, large tensors.
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/tests/stages"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The landmarker on annotated photographs (where they are): NME as the weights'
 # README states. A small made set checks refusals everywhere.
+# needs: all
 set -eu
 BUILD=${BUILD:-build}
 tmp=$(mktemp -d)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # pose-rotator and pose-drawer by tape, against an independent Python version:
 # rotations to 1e-4 px (f32 rounding of coordinates near 1e3), pictures exact.
+# needs: all c:python3 py:numpy
 set -eu
 "${PYTHON:-python3}" -c 'import numpy' 2>/dev/null || exit 77
 B=${BUILD:-build}

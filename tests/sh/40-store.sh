@@ -1,5 +1,6 @@
 # catalog, sample-writer, sample-reader, sheet-writer: awkward names, failures,
 # kills, replays, round trips.
+# needs: all c:ffmpeg
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -1,5 +1,6 @@
 # How runs end that do not end well: crashes, silence, signals, kill -9 of the
 # runner; and that no process and no folder is left.
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 stages=$PWD/$BUILD/tests/stages

@@ -1,5 +1,6 @@
 #!/bin/sh
 # generator by tape: method warp on made-up faces. No real picture is needed.
+# needs: all c:python3 py:msgpack py:numpy
 set -eu
 "${PYTHON:-python3}" -c 'import numpy, msgpack' 2>/dev/null || exit 77
 B=${BUILD:-build}

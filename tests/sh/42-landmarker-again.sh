@@ -1,5 +1,6 @@
 # The landmarker's second look: tilted heads are seen upright, boxes that are off
 # are mended; neither changes what one look finds in a good box.
+# needs: all c:python3 py:msgpack py:numpy
 set -eu
 . "$(pwd)/tests/support/field.sh"
 bin=$(pwd)/$BUILD/stages

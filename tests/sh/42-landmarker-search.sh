@@ -1,5 +1,6 @@
 # The landmarker's search: rendered heads in wide, tall and large frames are
 # found where they are, from the frame alone; the cap on looks holds.
+# needs: facet stages/head-renderer stages/landmarker
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

@@ -1,6 +1,7 @@
 # Back-pressure: a slow sink behind a stage that makes 1000 items of each one.
 # However many there are, no process grows: the peak memory of a run of 100,000
 # items is that of a run of 10,000.
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/tests/stages"

@@ -1,5 +1,6 @@
 # Pose, points and surface from pictures: axes and signs, the pipelines that
 # print errors, and what these are made of.
+# needs: all c:python3 py:msgpack py:numpy
 set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"

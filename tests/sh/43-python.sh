@@ -1,5 +1,6 @@
 # Stages in another language: the example gives what our own stage gives, and
 # a source and a sink in Python work too; their ends are seen.
+# needs: all c:python3 py:msgpack py:numpy py:zmq tests/stages
 set -eu
 "$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null || {
 	echo "python3-zmq, python3-msgpack or python3-numpy is missing"

@@ -1,5 +1,6 @@
 # On a terminal: one line with a bar, done/total, rate, time left and failures,
 # removed at the end; ^C typed there stops the run.
+# needs: all c:python3 tests/stages
 set -eu
 "$PYTHON" -c 'import pty; pty.openpty()' 2> /dev/null || {
 	echo "no pseudo terminals here"

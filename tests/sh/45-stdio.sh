@@ -1,5 +1,6 @@
 # A stage on its own: exit statuses, ports, acks, reports, broken input and
 # output.
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 s=$PWD/$BUILD/tests/stages

@@ -1,5 +1,6 @@
 # A source that emits nothing, through chains, replicas and a diamond, several
 # runs at once: all of them end, and in good time (run.sh bounds it too).
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 dir=$(mktemp -d)

@@ -1,5 +1,6 @@
 # An installed facet runs from any folder, with its stages, pipeline files,
 # examples and default model; nothing of the build tree is used.
+# needs: all c:python3 py:msgpack py:numpy py:zmq
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -1,5 +1,6 @@
 # A disk that is full: the trainer says which file and why, and the checkpoint
 # that was there stays whole, with nothing beside it.
+# needs: tests/stages
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

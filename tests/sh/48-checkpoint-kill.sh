@@ -2,6 +2,7 @@
 # its checkpoint is always whole and as new as it said, what a killed save left
 # goes with the next one, and it ends with the bytes of a run that nobody
 # disturbed. tests/long/kill-checkpoint.sh does it more often.
+# needs: tests/stages
 set -eu
 KILLS=${KILLS:-6}
 trainer=$BUILD/tests/stages/checkpoint-trainer

@@ -1,5 +1,6 @@
 # Sinks that have enough end a run well, when all of them have; one that breaks
 # it ends it with its reason; the status line takes the place of the progress.
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 dir=$(mktemp -d)

@@ -1,5 +1,6 @@
 # Every fuzz target over its committed corpus and over the same few thousand
 # changed copies each time. `make fuzz` goes on from there with libFuzzer.
+# needs: fuzzers
 set -eu
 root=$(pwd)
 dir=$(mktemp -d)

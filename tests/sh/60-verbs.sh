@@ -1,5 +1,6 @@
 # facet check, graph, stages and the command's own frame, over real stages:
 # small programs of this test, and ours.
+# needs: all c:dot
 set -eu
 facet=$PWD/$BUILD/facet
 ours=$PWD/$BUILD/stages

@@ -1,6 +1,7 @@
 # facet new: for each kind, the stage compiles without a warning under the
 # project's flags, is formatted as the project's files are, and passes the
 # test written with it. Nothing is overwritten; names are checked.
+# needs: facet
 set -eu
 facet=$PWD/$BUILD/facet
 repo=$PWD

@@ -1,6 +1,7 @@
 # facet import-torch over files that PyTorch writes here and now: both
 # containers, all protocols and types, nesting, modules, TorchScript; every
 # tensor is compared bit for bit. And nothing that a pickle asks for is run.
+# needs: c:python3 facet py:numpy py:torch
 set -eu
 facet=$PWD/$BUILD/facet
 script=$PWD/tests/py/torch_files.py

@@ -1,5 +1,6 @@
 # facet model --to f16: the same numbers as numpy's, metadata, what it says,
 # what it refuses; and that a stage runs the rounded file.
+# needs: c:python3 facet py:numpy py:torch stages/head-model-sampler stages/landmark-lifter
 set -eu
 facet=$PWD/$BUILD/facet
 root=$PWD

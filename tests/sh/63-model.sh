@@ -1,6 +1,7 @@
 # facet model: every network at its published size against what PyTorch counts,
 # the numbers of --stats against numpy, both ways of showing, what is refused,
 # and files that lie.
+# needs: c:python3 facet py:numpy py:torch
 set -eu
 facet=$PWD/$BUILD/facet
 root=$PWD

@@ -1,6 +1,7 @@
 # The engine without oneDNN (make DNNL=0): what knows of it is compiled anew,
 # put into a copy of the library, linked without oneDNN, and tests of operators
 # and plans pass on OpenBLAS and our own loops alone.
+# needs: tests
 set -eu
 if nm -u "$BUILD/libfacet.a" 2> /dev/null | grep -q '__[at]san_'; then
 	echo "not with sanitizers' objects"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The pipeline files end to end on rendered heads: clips, pairs, views, error;
 # what fails is noted; running again redoes only what is missing or asked for.
+# needs: all
 set -eu
 BUILD=${BUILD:-build}
 tmp=$(mktemp -d)

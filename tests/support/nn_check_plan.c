@@ -186,7 +186,7 @@ static void along(const struct probe *p, const char *what, float *x,
     if (!(size > 0.01))
         size = 0.01;
     for (int k = 0; k < 4; k++) {
-        double want = 0, got = 0, best = INFINITY;
+        double want = 0, got = 0, best = (double)INFINITY;
         for (size_t i = 0; i < n; i++) {
             u[i] = rng_unit(&r) < 0.5 ? -1.0F : 1.0F;
             want += (double)u[i] * (double)g[i];
