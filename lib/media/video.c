@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/media/image.h"
 #include "lib/media/resize.h"
+#include "lib/media/video_compat.h"
 #include "lib/media/video_internal.h"
 
 /* ---- opening ---- */
@@ -93,7 +94,7 @@ static enum err_code take_stream(struct video *v, struct video_input *in,
                        : st->codecpar->sample_aspect_ratio;
     size_t n = 0;
     const uint8_t *m =
-        av_stream_get_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &n);
+        video_stream_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &n);
     if (m && n >= sizeof v->shape.matrix) {
         memcpy(v->shape.matrix, m, sizeof v->shape.matrix);
         v->shape.has_matrix = true;

@@ -8,6 +8,7 @@
 #include <libavutil/pixdesc.h>
 
 #include "lib/base/mem.h"
+#include "lib/media/video_compat.h"
 #include "lib/media/video_internal.h"
 
 /* The same bits on every CPU, chroma interpolated; what the ffmpeg tool does
@@ -114,7 +115,8 @@ static enum err_code mend_fields(struct video_converter *c, const AVFrame **f,
         int w, h, line = c->fields->linesize[i];
         uint8_t *p = c->fields->data[i];
         plane_size(src, i, &w, &h);
-        for (int y = src->top_field_first ? 1 : 0; h > 1 && y < h; y += 2) {
+        for (int y = video_frame_top_first(src) ? 1 : 0; h > 1 && y < h;
+             y += 2) {
             uint8_t *row = p + (ptrdiff_t)y * line;
             mend_line(row, y ? row - line : row + line,
                       y + 1 < h ? row + line : row - line, w, wide, level);
@@ -323,7 +325,7 @@ enum err_code video_convert(struct video_converter *c,
                        f->height);
     view_of(s, f, &v);
     enum err_code rc = OK;
-    if (s->deinterlace && f->interlaced_frame)
+    if (s->deinterlace && video_frame_interlaced(f))
         rc = mend_fields(c, &f, e);
     if (!rc)
         rc = turn_planes(c, &f, &v, e);
