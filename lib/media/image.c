@@ -116,6 +116,15 @@ enum err_code image_orient(struct tensor **img, int orientation, struct err *e)
     return OK;
 }
 
+void image_over_black(const uint8_t *rgba, uint8_t *rgb, size_t pixels)
+{
+    for (size_t i = 0; i < pixels; i++, rgba += 4, rgb += 3) {
+        unsigned a = rgba[3];
+        for (int k = 0; k < 3; k++)
+            rgb[k] = (uint8_t)((rgba[k] * a + 127) / 255);
+    }
+}
+
 enum err_code image_layout(const struct tensor *img, int64_t *h, int64_t *w,
                            int *channels, struct err *e)
 {

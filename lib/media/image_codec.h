@@ -18,6 +18,9 @@ int image_exif_orientation(const uint8_t *tiff, size_t n);
 /* Turn *img u8[H,W,3] upright in place of itself; orientation as EXIF. */
 enum err_code image_orient(struct tensor **img, int orientation,
                            struct err *e) MUST_USE;
+/* Pixels u8 RGBA, alpha not premultiplied, laid over black: RGB. May be the
+ * same memory. */
+void image_over_black(const uint8_t *rgba, uint8_t *rgb, size_t pixels);
 /* Height, width and channels (1 or 3) of a u8 picture; ERR_ARG if it is not
  * u8[H,W,3], u8[H,W,1] or u8[H,W] with at least one pixel. */
 enum err_code image_layout(const struct tensor *img, int64_t *h, int64_t *w,

@@ -148,13 +148,6 @@ static void read_header(struct job *j)
     png_read_update_info(png, info);
 }
 
-static void over_black(const uint8_t *rgba, uint8_t *rgb, size_t pixels)
-{
-    for (size_t i = 0; i < pixels; i++, rgba += 4, rgb += 3)
-        for (int k = 0; k < 3; k++)
-            rgb[k] = (uint8_t)(((unsigned)rgba[k] * rgba[3] + 127) / 255);
-}
-
 static void decode_body(struct job *j)
 {
     if (setjmp(png_jmpbuf(j->png)))
@@ -179,7 +172,7 @@ static void decode_body(struct job *j)
     png_read_image(j->png, j->rows);
     png_read_end(j->png, j->info);
     if (channels == 4)
-        over_black(j->rgba, tensor_u8(j->out), h * w);
+        image_over_black(j->rgba, tensor_u8(j->out), h * w);
     png_uint_32 exif_n = 0;
     png_bytep exif = NULL;
     if (png_get_eXIf_1(j->png, j->info, &exif_n, &exif) == PNG_INFO_eXIf)

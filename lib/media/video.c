@@ -119,15 +119,12 @@ void video_set_counts(struct video *v)
     const struct video_index *x = &v->index;
     double stated = v->rate.num > 0 && v->rate.den > 0 ? av_q2d(v->rate) : 0;
     double seen = 0;
-    bool ordered = x->n_frames > 1;
-    for (size_t i = 0; ordered && i < x->n_frames; i++)
-        ordered = x->frames[i].pts != AV_NOPTS_VALUE &&
-                  (i == 0 || x->frames[i].pts > x->frames[i - 1].pts);
-    if (ordered)
-        seen = (double)(x->n_frames - 1) /
-               ((double)(x->frames[x->n_frames - 1].pts - x->frames[0].pts) *
-                av_q2d(v->time_base));
-    double off = stated > 0 && ordered ? (seen - stated) / stated : 0;
+    bool timed = x->n_frames > 1 && video_index_timed(x, v->time_base);
+    if (timed)
+        seen = (double)(x->n_frames - 1) * 1e9 /
+               ((double)video_pts_ns(v, (int64_t)x->n_frames - 1) -
+                (double)video_pts_ns(v, 0));
+    double off = stated > 0 && timed ? (seen - stated) / stated : 0;
     bool agree = stated > 0 && off > -0.05 && off < 0.05;
     v->info.fps = x->n_frames < 2 ? 0 : agree ? stated : seen;
     v->info.frames = (int64_t)x->n_frames;
@@ -153,13 +150,15 @@ enum err_code video_open(const char *path, const struct video_options *o,
     if (is_still(path)) {
         rc = open_still(v, e);
     } else {
-        rc = video_input_open(&in, path, e);
+        rc = video_input_open(&in, path, false, e);
         if (!rc)
             rc = take_stream(v, &in, e);
         if (!rc) {
             rc = video_index_packets(&v->index, &in, &v->o, e);
             if (rc)
                 err_wrap(e, "'%s'", path);
+            else if (!video_index_timed(&v->index, v->time_base))
+                v->index.trusted = false; /* decoding says more */
         }
         video_input_close(&in);
         if (!rc)
@@ -189,16 +188,12 @@ const struct video_info *video_info(const struct video *v)
     return &v->info;
 }
 
-static int64_t to_ns(const struct video *v, int64_t pts)
-{
-    if (pts == AV_NOPTS_VALUE)
-        return 0;
-    return av_rescale_q(pts, v->time_base, (AVRational){1, 1000000000});
-}
-
 int64_t video_pts_ns(const struct video *v, int64_t i)
 {
-    if (v->still || i < 0 || (size_t)i >= v->index.n_frames)
+    if (v->still)
         return 0;
-    return to_ns(v, v->index.frames[i].pts);
+    if (i < 0 || (size_t)i >= v->index.n_frames ||
+        v->index.times == VIDEO_TIMES_ABSENT)
+        return VIDEO_NO_TIME;
+    return video_ns(v->index.frames[i].pts, v->time_base);
 }

@@ -226,7 +226,7 @@ static bool header_tells(const AVFormatContext *fmt)
 }
 
 enum err_code video_input_open(struct video_input *in, const char *path,
-                               struct err *e)
+                               bool thorough, struct err *e)
 {
     memset(in, 0, sizeof *in);
     in->fd = in->stream = -1;
@@ -256,7 +256,7 @@ enum err_code video_input_open(struct video_input *in, const char *path,
         }
         return rc;
     }
-    if (!header_tells(in->fmt) &&
+    if ((thorough || !header_tells(in->fmt)) &&
         (r = avformat_find_stream_info(in->fmt, NULL)) < 0)
         return video_error(e, ERR_DATA, r, "read the streams of", path);
     in->stream = best_stream(in->fmt);
