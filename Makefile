@@ -31,7 +31,7 @@ CFLAGS_ALL := -std=c11 $(WARN) -fno-common $(OPT) $(SAN) -I. \
   -D_GNU_SOURCE -DFACET_DNNL=$(DNNL) $(OPENMP) $(BLAS_CFLAGS) -MMD -MP $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
-  libjpeg libzip openblas
+  libjpeg libwebp libwebpdemux libheif libzip openblas
 # OpenBLAS's own cblas.h, also where the alternatives choose the reference one.
 BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \

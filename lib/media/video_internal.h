@@ -158,6 +158,7 @@ struct video {
     struct video_options o;
     struct video_info info;
     char note[256];
+    char file_note[64]; /* the part of it that is known from the start */
     char format[32];
     struct tensor *still; /* a picture: the one frame */
     AVCodecParameters *par;

@@ -197,7 +197,7 @@ static void write_note(struct video *v, const struct video_pass *p,
 {
     char text[96];
     long long frames = v->info.frames, bad = p->bad_packets;
-    *v->note = 0;
+    snprintf(v->note, sizeof v->note, "%s", v->file_note);
     if (bad || p->damaged_frames || expected > frames || p->read_error) {
         snprintf(text, sizeof text, "%lld of %lld frames decoded", frames,
                  expected > frames ? (long long)expected : frames);

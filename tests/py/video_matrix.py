@@ -311,21 +311,12 @@ def compare(tool, path):
     return "ok", compared, f"{n} frames" + (f"; {note}" if note else "")
 
 
-def files(dir, short, only):
-    """Make the files; yields (name, path), deletes nothing."""
-    coded = {}
+def plan(short, only):
+    """(name, codec, muxer, input options, output options) of each file."""
     for codec in SHORT if short else CODECS:
-        coded[codec] = encode(dir, codec)
-        if not coded[codec]:
-            print(f"no encoder for {codec}")
-            continue
         for ext in SHORT[codec].split() if short else CONTAINERS:
-            name = f"{codec}.{ext}"
-            path = f"{dir}/{name}"
-            if not re.search(only, name):
-                continue
-            if remux(coded[codec], path, CONTAINERS[ext], "", ""):
-                yield name, path
+            if re.search(only, f"{codec}.{ext}"):
+                yield f"{codec}.{ext}", codec, CONTAINERS[ext], "", ""
     for word, before, after, codecs, containers in REMUXED:
         pairs = [(c, e) for c in codecs.split() for e in containers.split()]
         if short:
@@ -334,20 +325,23 @@ def files(dir, short, only):
                      for e in p.split(":")[1].split(",")]
         for codec, ext in pairs:
             name = f"{word}-{codec}.{ext}"
-            path = f"{dir}/{name}"
-            source = coded.get(codec)
-            if not source or not re.search(only, name):
-                continue
-            options = before
-            if before.startswith("AVI"):  # which has no times of presentation
-                options = before[3:]
-                avi = f"{dir}/{codec}-no-pts.avi"
-                if not os.path.exists(avi) and not remux(source, avi, "avi", "", ""):
-                    continue
-                source = avi
-            if remux(source, path, CONTAINERS[ext], options, after):
-                yield name, path
-    yield from spliced(dir, only)
+            if re.search(only, name):
+                yield name, codec, CONTAINERS[ext], before, after
+
+
+def one(tool, dir, coded, name, codec, muxer, before, after):
+    """Make a file and compare it; None where the container does not take it."""
+    source, path = coded.get(codec), f"{dir}/{name}"
+    if not source:
+        return None
+    if before.startswith("AVI "):  # which has no times of presentation
+        before, avi = before[4:], f"{dir}/{name}.avi"
+        if not remux(source, avi, "avi", "", ""):
+            return None
+        source = avi
+    if not remux(source, path, muxer, before, after):
+        return None
+    return compare(tool, path)
 
 
 def spliced(dir, only):
@@ -392,18 +386,28 @@ def main():
         dir = o.keep or t
         os.makedirs(dir, exist_ok=True)
         wrong = frames = n = refused = noted = 0
+        results = []
         with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
-            todo = [(name, pool.submit(compare, o.tool, path))
-                    for name, path in files(dir, o.short, o.only)]
-            for name, f in todo:
-                word, compared, text = f.result()
-                n += 1
-                wrong += word == "WRONG"
-                refused += word == "refused"
-                noted += ";" in text
-                frames += compared
-                if word != "ok" or not o.short:
-                    print(f"{word:8s}{name}: {text}", flush=True)
+            codecs = list(SHORT if o.short else CODECS)
+            coded = dict(zip(codecs, pool.map(lambda c: encode(dir, c), codecs)))
+            print("no encoder here:", " ".join(c for c in codecs if not coded[c]))
+            jobs = list(plan(o.short, o.only))
+            results += zip((j[0] for j in jobs), pool.map(
+                lambda j: one(o.tool, dir, coded, *j), jobs))
+            joined = list(spliced(dir, o.only))
+            results += zip((j[0] for j in joined), pool.map(
+                lambda j: compare(o.tool, j[1]), joined))
+        for name, result in results:
+            if not result:
+                continue
+            word, compared, text = result
+            n += 1
+            wrong += word == "WRONG"
+            refused += word == "refused"
+            noted += ";" in text
+            frames += compared
+            if word != "ok" or not o.short:
+                print(f"{word:8s}{name}: {text}", flush=True)
     print(f"{n} files ({noted} with a note, {refused} that neither reads), "
           f"{frames} frames compared, {wrong} files wrong")
     return wrong > 0 or n == 0
