@@ -27,7 +27,8 @@ static enum err_code heif_failed(struct heif_error he, struct err *e)
     if (he.code == heif_error_Unsupported_feature ||
         he.code == heif_error_Unsupported_filetype)
         code = ERR_UNSUPPORTED;
-    return err_set(e, code, "HEIF: %s", he.message ? he.message : "malformed");
+    const char *text = he.message ? he.message : "malformed";
+    return err_set(e, code, "HEIF: %.*s", (int)strcspn(text, "\r\n"), text);
 }
 
 static enum err_code copy_pixels(const struct heif_image *img, bool alpha,

@@ -84,7 +84,7 @@ static bool is_pipe(const struct video *v)
     return strstr(v->format, "pipe") != NULL;
 }
 
-/* FFmpeg's readers of these formats fill up what is missing, silently. */
+/* FFmpeg's readers of some formats fill up what is missing, silently. */
 static void look_at_end(struct video *v)
 {
     static const uint8_t qoi_end[8] = {0, 0, 0, 0, 0, 0, 0, 1};
@@ -99,12 +99,18 @@ static void look_at_end(struct video *v)
             close(fd);
         break;
     }
-    case AV_CODEC_ID_SGI:
-    case AV_CODEC_ID_PCX:
-    case AV_CODEC_ID_SUNRAST:
-        unknown = true;
+    case AV_CODEC_ID_BMP: /* these are known to notice it */
+    case AV_CODEC_ID_JPEG2000:
+    case AV_CODEC_ID_PAM:
+    case AV_CODEC_ID_PBM:
+    case AV_CODEC_ID_PGM:
+    case AV_CODEC_ID_PPM:
+    case AV_CODEC_ID_TARGA:
+    case AV_CODEC_ID_XWD:
+    case AV_CODEC_ID_MJPEG: /* many in a row */
         break;
     default:
+        unknown = true;
         break;
     }
     if (cut)

@@ -1,4 +1,5 @@
 /* One pass over a file: packets to the decoder as a plan says, frames out. */
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/media/video_internal.h"
@@ -157,6 +158,8 @@ enum err_code video_decode_pass(struct video_pass *p, struct err *e)
     if (!rc)
         rc = read_and_decode(&d, e);
     p->log_errors = video_log_errors() - before;
+    snprintf(p->complaint, sizeof p->complaint, "%s",
+             p->log_errors ? video_log_first() : "");
     decoder_close(&d);
     return rc;
 }

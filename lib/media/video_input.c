@@ -64,6 +64,11 @@ uint64_t video_log_errors(void)
     return atomic_load(&log_errors);
 }
 
+const char *video_log_first(void)
+{
+    return log_first;
+}
+
 enum err_code video_error(struct err *e, enum err_code code, int averror,
                           const char *what, const char *path)
 {

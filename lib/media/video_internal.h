@@ -26,6 +26,8 @@ struct video_input {
 void video_log_init(void);
 /* How many lines of level error FFmpeg has logged, in all threads. */
 uint64_t video_log_errors(void);
+/* The first of them in this thread since an input was opened; "" if none. */
+const char *video_log_first(void);
 /* Set e to "cannot <what> '<path>': <FFmpeg's text> (<its last log line>)". */
 enum err_code video_error(struct err *e, enum err_code code, int averror,
                           const char *what, const char *path);
@@ -146,6 +148,7 @@ struct video_pass {
     /* out */
     int64_t bad_packets, damaged_frames, delivered;
     uint64_t log_errors;
+    char complaint[96]; /* the first error line of FFmpeg, if it was ours */
     bool read_error;
 };
 /* Bad data is counted, not an error. */

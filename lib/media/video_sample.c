@@ -195,7 +195,7 @@ static void add_note(struct video *v, const char *text)
 static void write_note(struct video *v, const struct video_pass *p,
                        int64_t expected)
 {
-    char text[96];
+    char text[128];
     long long frames = v->info.frames, bad = p->bad_packets;
     snprintf(v->note, sizeof v->note, "%s", v->file_note);
     if (bad || p->damaged_frames || expected > frames || p->read_error) {
@@ -212,6 +212,10 @@ static void write_note(struct video *v, const struct video_pass *p,
     if (p->damaged_frames) {
         snprintf(text, sizeof text, "%lld frames damaged",
                  (long long)p->damaged_frames);
+        add_note(v, text);
+    }
+    if (p->log_errors && p->complaint[0]) {
+        snprintf(text, sizeof text, "FFmpeg: %s", p->complaint);
         add_note(v, text);
     }
     switch (v->index.times) {
