@@ -130,7 +130,10 @@ def orientation():
         base = frames[0]
         check(base.shape == (64, 96, 3) and base.std() > 30, f"{ext}: no picture")
         video = read(f"{dir}/{ext}.mp4")[0][0].astype(int)
-        check(abs(video - base).mean() < 6, f"{ext}: not the video's picture")
+        # libheif repeats chroma samples where FFmpeg interpolates: edges differ
+        check(abs(video - base).mean() < 12 and
+              abs((video - base).mean((0, 1))).max() < 2,
+              f"{ext}: not the video's picture")
         for turn in range(4):
             taken(put(f"a.{ext}", heif(mp4, 96, 64, turn)), np.rot90(base, turn), "",
                   f"{ext}: irot {turn}")
