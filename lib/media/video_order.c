@@ -61,7 +61,7 @@ struct video_order *video_order_new(const AVCodecParameters *par)
     if (o->codec != AV_CODEC_ID_H264 && o->codec != AV_CODEC_ID_HEVC)
         return o;
     o->length_size = length_size(par);
-    o->parser = av_parser_init(par->codec_id);
+    o->parser = av_parser_init((int)par->codec_id);
     o->ctx = avcodec_alloc_context3(NULL);
     if (!o->ctx || avcodec_parameters_to_context(o->ctx, par) < 0) {
         video_order_free(&o);
