@@ -247,7 +247,7 @@ static enum err_code prepare(struct video_scaler *c, const AVFrame *f,
                              int dst_w, int dst_h, enum AVPixelFormat to,
                              struct err *e)
 {
-    int space = f->colorspace;
+    int space = (int)f->colorspace;
     if (space < 1 || space > 10 || space == 8)
         space = AVCOL_SPC_BT470BG; /* ITU-R BT.601 where nothing is said */
     if (c->sws && c->src_w == f->width && c->src_h == f->height &&

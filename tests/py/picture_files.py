@@ -18,21 +18,34 @@ def can(*args):
                           ).returncode == 0
 
 
-def read(path, *args):
-    """(list of u8[H,W,3], note) or (None, reason), by lib/media/video."""
+def read_all(paths):
+    """For each file (list of u8[H,W,3], note) or (None, reason), by
+    lib/media/video; all in one process."""
     r = subprocess.run([os.environ["BUILD"] + "/tests/stages/video-frames", "--raw",
-                        "-n", "0", *args, path], stdin=subprocess.DEVNULL,
+                        "-n", "0", *paths], stdin=subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lines = r.stderr.decode(errors="replace").splitlines()
-    assert r.returncode in (0, 1), f"{path}: status {r.returncode}\n" + "\n".join(lines)
-    if r.returncode:
-        return None, lines[-1]
-    frames, at = [], 0
-    for line in lines[:-1]:
-        h, w = map(int, line.split()[2:])
-        frames.append(np.frombuffer(r.stdout, np.uint8, h * w * 3, at).reshape(h, w, 3))
-        at += h * w * 3
-    return frames, lines[-1].split(" note ", 1)[1]
+    assert r.returncode in (0, 1), f"status {r.returncode}\n" + "\n".join(lines)
+    out, frames, at = [], [], 0
+    for line in lines:
+        word = line.split(" ", 1)[0]
+        if word == "frames":
+            out.append((frames, line.split(" note ", 1)[1]))
+            frames = []
+        elif word.isdigit():
+            h, w = map(int, line.split()[2:])
+            frames.append(np.frombuffer(r.stdout, np.uint8, h * w * 3, at)
+                          .reshape(h, w, 3))
+            at += h * w * 3
+        else:
+            out.append((None, line))
+            frames = []
+    assert len(out) == len(paths), "\n".join(lines)
+    return out
+
+
+def read(path):
+    return read_all([path])[0]
 
 
 def upright(a, orientation):
