@@ -52,9 +52,8 @@ CFLAGS_ALL := -std=c11 -ffp-contract=off $(WARN) -fno-common $(OPT) $(SAN) -I. \
 # msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.
 MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
-  libjpeg libzip $(MSGPACK) openblas
+  libjpeg libwebp libwebpdemux libheif libzip $(MSGPACK) libxxhash openblas
 # Also OpenBLAS's own cblas.h where the alternatives choose the reference one.
-PKGS += libxxhash
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
   $(if $(filter 0,$(DNNL)),,-ldnnl) $(OPENMP) -lm -lpthread

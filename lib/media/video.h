@@ -22,6 +22,8 @@ struct video_options {
 
 struct video; /* an open file */
 
+#define VIDEO_NO_TIME INT64_MIN
+
 /* What is known of an open file. Changes only inside video_sample. */
 struct video_info {
     const char *format, *codec; /* FFmpeg's short names; "picture" for stills */
@@ -35,8 +37,9 @@ struct video_info {
 /* One picture. The tensor u8[H,W,3] is upright (display matrix applied), has
  * square pixels, and sRGB values by the file's own matrix and range. */
 struct video_frame {
-    int64_t index;          /* 0 .. frames-1, in order of presentation */
-    int64_t pts_ns;         /* the file's own time stamp of this frame */
+    int64_t index;  /* 0 .. frames-1, in order of presentation */
+    int64_t pts_ns; /* its time stamp, or VIDEO_NO_TIME: of a file's frames
+                     * either all have one, strictly increasing, or none */
     struct tensor *picture; /* the receiver takes a reference to keep it */
 };
 
@@ -49,7 +52,7 @@ enum err_code video_open(const char *path, const struct video_options *o,
                          struct video **out, struct err *e) MUST_USE;
 void video_close(struct video **v);
 const struct video_info *video_info(const struct video *v);
-/* Time stamp of frame i, 0 <= i < frames. */
+/* Time stamp of frame i, 0 <= i < frames; VIDEO_NO_TIME where there is none. */
 int64_t video_pts_ns(const struct video *v, int64_t i);
 
 /* Choose frames: called with the number of frames known (in video_info), and
