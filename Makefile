@@ -47,6 +47,7 @@ TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 TESTS     := $(patsubst tests/%.c,$B/tests/%,$(TEST_SRC))
 TSTAGE_SRC := $(sort $(wildcard tests/stages/*.c))
 TSTAGES   := $(patsubst tests/stages/%.c,$B/tests/stages/%,$(TSTAGE_SRC))
+TTOOLS    := $(patsubst %.c,$B/%,$(sort $(wildcard tests/tools/*.c)))
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(FUZZ_SRC))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
@@ -106,6 +107,12 @@ $B/tests/stages/%: $B/obj/tests/stages/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
+# Tools of the tests: nothing of ours is in them.
+$B/tests/tools/%: $B/obj/tests/tools/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LDFLAGS)
+
 FUZZ_DRIVER ?= $B/obj/tests/fuzz/driver.o
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
 	$(call say,LD,$@)
@@ -119,7 +126,7 @@ $B/bench/%: $B/obj/bench/%.o $(LIB)
 
 .PHONY: tests fuzzers benches
 fuzzers: $(FUZZERS)
-tests: all $(TESTS) $(TSTAGES) $(FUZZERS)
+tests: all $(TESTS) $(TSTAGES) $(TTOOLS) $(FUZZERS)
 benches: all $(BENCHES)
 
 .PHONY: deps deps-test deps-check
