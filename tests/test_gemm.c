@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <omp.h>
 #include <pthread.h>
 
 #include "lib/base/mem.h"
@@ -191,6 +192,21 @@ static void test_any_caller(void **state)
     each(any_caller);
 }
 
+/* What the environment says of the load must not take threads away. */
+static void test_so_many_threads(void **state)
+{
+    (void)state;
+    omp_set_dynamic(1);
+    nn_threads_set(3);
+    assert_false(omp_get_dynamic());
+    int n = 0;
+#pragma omp parallel
+#pragma omp single
+    n = omp_get_num_threads();
+    assert_int_equal(n, 3);
+    nn_threads_set(0);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -198,6 +214,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_place),
         cmocka_unit_test(test_any_caller),
+        cmocka_unit_test(test_so_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
