@@ -32,7 +32,7 @@ while [ $round -lt "$TIMES" ]; do
 	seconds=$(($(date +%s) - began))
 	grep -A 80 '^FAILED' "$dir/log" || true
 	printf 'round %d of %d beside %d busy loops: %s, %d s, load %s, status %d\n' \
-		$round "$TIMES" "$LOAD" "$(tail -n 1 "$dir/log")" $seconds \
+		$round "$TIMES" "$LOAD" "$(grep ' passed, ' "$dir/log" | tail -n 1)" $seconds \
 		"$(cut -d' ' -f1-3 /proc/loadavg)" $rc
 	[ $rc -eq 0 ] || failed=$((failed + 1))
 done
