@@ -80,4 +80,21 @@ for t in straight turned; do
 done
 cmp "$dir/straight/run/model.safetensors" "$dir/turned/run/model.safetensors" ||
 	fail "samples in another order train another network"
+
+# An epoch that ends in the middle of a batch: what was put before the
+# validation is still there after it. Going on from there puts it again.
+"$sampler" --stdio --val 20 --epoch-size 36 --epochs 2 > "$dir/straight.tape"
+"$facet" tape cat -n 56 "$dir/straight.tape" > "$dir/cut.tape"
+lift() { # TAPE FOLDER
+	mkdir -p "$dir/$2"
+	(cd "$dir/$2" && FACET_THREADS=1 "$trainer" --stdio --out run --epochs 2 --batch 16 \
+		--width 16 --blocks 1 --codes 12 < "$dir/$1.tape" > "$dir/log" 2>&1) ||
+		{ cat "$dir/log" >&2; fail "$1"; }
+}
+lift straight odd
+lift cut again
+lift straight again
+grep -q 'going on after epoch 1, step 2' "$dir/log" || { cat "$dir/log" >&2; fail "not gone on"; }
+cmp "$dir/odd/run/model.safetensors" "$dir/again/run/model.safetensors" ||
+	fail "going on in the middle of a batch trains another network"
 echo "ok, yaw MAE $mae deg after a few seconds"

@@ -30,7 +30,7 @@ grep -q 'research only' "$tmp/a/model.md" || fail "no terms"
 grep -q 'face-detector' "$tmp/log" || fail "not recognised"
 
 sed 's/^    from: \[scenes, /    from: [gate, /
-s/^stages:/&\n  gate: {run: t-gate, from: scenes, with: {samples: 50}}/' \
+s/^stages:/&\n  gate: {run: t-gate, from: scenes, with: {samples: 45}}/' \
 	pipelines/train-detector.yaml > "$tmp/gated.yaml"
 FACET_STAGES=$PWD/$BUILD/tests/stages file=$tmp/gated.yaml train_ "$tmp/b" --set epochs=8 --set compositors=2 &
 pid=$!
