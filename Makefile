@@ -70,6 +70,7 @@ TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 TESTS     := $(patsubst tests/%.c,$B/tests/%,$(TEST_SRC))
 TSTAGE_SRC := $(sort $(wildcard tests/stages/*.c))
 TSTAGES   := $(patsubst tests/stages/%.c,$B/tests/stages/%,$(TSTAGE_SRC))
+TTOOLS    := $(patsubst %.c,$B/%,$(sort $(wildcard tests/tools/*.c)))
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(FUZZ_SRC))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
@@ -140,6 +141,12 @@ $B/tests/stages/%: $B/obj/tests/stages/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
+# Tools of the tests: nothing of ours is in them.
+$B/tests/tools/%: $B/obj/tests/tools/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LDFLAGS)
+
 FUZZ_DRIVER ?= $B/obj/tests/fuzz/driver.o
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
 	$(call say,LD,$@)
@@ -153,7 +160,7 @@ $B/bench/%: $B/obj/bench/%.o $(LIB)
 
 .PHONY: tests fuzzers benches
 fuzzers: $(FUZZERS) ## build the fuzz targets
-tests: all $(TESTS) $(TSTAGES) $(FUZZERS) ## build all that the tests run
+tests: all $(TESTS) $(TSTAGES) $(TTOOLS) $(FUZZERS) ## build all that the tests run
 benches: all $(BENCHES) ## build the benchmarks' programs
 
 DEPS = DNNL=$(DNNL) CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' B='$B' \

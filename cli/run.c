@@ -67,6 +67,21 @@ static void show(void *arg, enum supervisor_text kind, const char *text)
     }
 }
 
+static bool is_limit(const char *text, int64_t *seconds)
+{
+    return text_to_i64(text, seconds) && *seconds >= 1 && *seconds <= 86400;
+}
+
+/* A limit in seconds from the environment, for machines so busy that what we
+ * take for a fault is only slow. */
+static int limit_from(const char *name, int64_t *seconds)
+{
+    const char *s = getenv(name);
+    return !s || !*s || is_limit(s, seconds)
+               ? CLI_OK
+               : cli_usage("run", "%s: '%s' is no number of seconds", name, s);
+}
+
 static int read_args(int argc, char **argv, struct run_args *a)
 {
     static const char *const options[] = {
@@ -74,6 +89,11 @@ static int read_args(int argc, char **argv, struct run_args *a)
         "--start-timeout", "--exit-timeout", NULL};
     a->start_timeout = 60;
     a->exit_timeout = 20;
+    int status = limit_from("FACET_START_TIMEOUT", &a->start_timeout);
+    if (!status)
+        status = limit_from("FACET_EXIT_TIMEOUT", &a->exit_timeout);
+    if (status)
+        return status;
     for (int i = 1; i < argc; i++) {
         int missing = 0;
         const char *name = "--set";
@@ -100,7 +120,7 @@ static int read_args(int argc, char **argv, struct run_args *a)
             seconds = &a->exit_timeout;
         }
         if (v && !missing) {
-            if (!text_to_i64(v, seconds) || *seconds < 1 || *seconds > 86400)
+            if (!is_limit(v, seconds))
                 return cli_usage("run", "'%s' is no number of seconds", v);
             continue;
         }
@@ -255,6 +275,9 @@ static const struct cli_verb verb_run = {
         "  --log FILE           append all lines to FILE too\n"
         "  --start-timeout S    seconds for a process to answer (60)\n"
         "  --exit-timeout S     seconds for one that is through to exit (20)\n"
+        "                       FACET_START_TIMEOUT and FACET_EXIT_TIMEOUT in "
+        "the\n"
+        "                       environment set others for a busy machine\n"
         "\n"
         "Exit status: 0 all went well; 1 some items failed (they are in the\n"
         "dead-letter folder, with reasons); 2 the file or the arguments are\n"

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
@@ -461,21 +462,26 @@ static void assert_same_tree(const char *a, const char *b)
 static void test_kill(void **state)
 {
     (void)state;
-    char whole[300], torn[300];
+    char whole[300], torn[300], timed[300];
     snprintf(whole, sizeof whole, "%s/whole", dir);
+    snprintf(timed, sizeof timed, "%s/timed", dir);
     snprintf(torn, sizeof torn, "%s/torn", dir);
     assert_int_equal(write_all(whole, 0, 1, true), 0);
     struct rng rng;
     rng_seed(&rng, 7);
-    int kills = 0;
+    int kills = 0, status;
+    /* However fast the machine is now, most kills are to come in the middle. */
+    int64_t span = clock_ns();
+    assert_int_equal(waitpid(spawn(timed, 0, 1), &status, 0) > 0, 1);
+    assert_int_equal(status, 0);
+    span = (clock_ns() - span) / 1000 + 1;
     for (int round = 0; round < 60; round++) {
         int parts = 1 + round % 2; /* one writer, then two at once */
         pid_t pid[2];
         for (int p = 0; p < parts; p++)
             pid[p] = spawn(torn, p, parts);
-        usleep((useconds_t)rng_below(&rng, 6000));
+        usleep((useconds_t)rng_below(&rng, (uint64_t)span));
         for (int p = 0; p < parts; p++) {
-            int status;
             if (rng_below(&rng, 4) > 0)
                 kill(pid[p], SIGKILL);
             assert_int_equal(waitpid(pid[p], &status, 0), pid[p]);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,15 +12,23 @@
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/flow/pipeline.h"
 
 #define AT_ONCE 8
-#define LIMIT_NS (10 * INT64_C(1000000000))
+#define LIMIT_S 10 /* unless FACET_START_TIMEOUT says otherwise */
 #define MAX_OUT ((size_t)1 << 20)
 #define MAX_ERR 4096
 #define MAX_ARGS 256
 
 extern char **environ;
+
+static int64_t limit_s(void)
+{
+    int64_t n;
+    const char *s = getenv("FACET_START_TIMEOUT");
+    return s && text_to_i64(s, &n) && n >= 1 && n <= 86400 ? n : LIMIT_S;
+}
 
 /* One program being asked. fd[0] is its stdout, fd[1] its stderr; -1 closed. */
 struct child {
@@ -104,7 +113,7 @@ static bool start(struct child *c, struct info_job *job)
     }
     c->fd[0] = out[0];
     c->fd[1] = err[0];
-    c->deadline_ns = clock_ns() + LIMIT_NS;
+    c->deadline_ns = clock_ns() + limit_s() * INT64_C(1000000000);
     return true;
 }
 
@@ -140,7 +149,8 @@ static void take(struct child *c, int k)
 static enum err_code late(struct child *c)
 {
     return err_set(&c->job->e, ERR_DATA,
-                   "'%s --describe' did not end within 10 s", c->job->argv[0]);
+                   "'%s --describe' did not end within %lld s", c->job->argv[0],
+                   (long long)limit_s());
 }
 
 /* The last line that the program wrote on stderr, "" if none. */

@@ -133,14 +133,16 @@ static void end_sources(struct supervisor *s)
 static enum err_code take_message(struct supervisor *s, struct proc *p,
                                   const struct item *it, struct err *e)
 {
+    /* A new status goes with whatever is told next. */
+    const char *status = item_str(it, "status", NULL);
+    if (status)
+        snprintf(p->status, sizeof p->status, "%s", status);
     if (strcmp(it->kind, "hello") == 0) {
         take_hello(s, p, it);
     } else if (strcmp(it->kind, "ready") == 0) {
         p->state = p->state == PROC_HERE ? PROC_READY : p->state;
     } else if (strcmp(it->kind, "stats") == 0) {
         p->stats = control_stats_get(it);
-        snprintf(p->status, sizeof p->status, "%s",
-                 item_str(it, "status", p->status));
     } else if (strcmp(it->kind, "enough") == 0) {
         p->enough = true;
         end_sources(s);

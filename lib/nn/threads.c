@@ -45,5 +45,7 @@ void nn_threads_start(char **argv)
 
 void nn_threads_set(int n)
 {
+    /* With OMP_DYNAMIC=true libgomp takes fewer the higher the load is. */
+    omp_set_dynamic(0);
     omp_set_num_threads(n >= 1 ? n : omp_get_num_procs());
 }

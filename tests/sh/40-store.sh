@@ -83,7 +83,9 @@ stages:
   store: {run: sample-writer, from: [frames, frames.failed], with: {root: "${out}", format: png}, replicas: "${n}"}
 W
 run() { "$facet" run p.yaml -q "$@" >run.out 2>run.err; }
+began=$(date +%s%N)
 code=0; run --set out=whole || code=$?
+whole_ns=$(($(date +%s%N) - began))
 [ $code -eq 1 ] || { cat run.err; fail "exit $code, not 1 for failed items"; }
 [ "$(grep -c ',ok,' whole/index.csv)" -eq 18 ] || fail "18 samples"
 has whole/index.csv 'id3/v,page.mp4,,train,,,,id3,decode error,'
@@ -96,10 +98,10 @@ has whole/metadata.csv 'id3/v,1.mp4,3,train'
 has d.err '8 listed, 8 left out (finished before), 0 to do'
 code=0; run --set out=whole --set retry=failed || code=$?
 has run.out '8 listed, 6 left out (not failed), 2 to do'
-for t in 0.05 0.1 0.15 0.2 0.3; do
+for share in 0.2 0.4 0.6 0.8 0.95; do # of what a whole run takes now
 	"$facet" run p.yaml -q --set out=torn --set n=2 >/dev/null 2>&1 &
 	pid=$!
-	sleep $t
+	sleep "$(awk -v s=$share -v ns="$whole_ns" 'BEGIN {print s * ns * 1e-9}')"
 	kill -9 $pid 2>/dev/null || true
 	wait $pid 2>/dev/null || true
 done

@@ -9,24 +9,20 @@ set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
 root=$PWD
+. "$root/tests/support/wait.sh"
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+run=$(run_folder)
+trap 'rm -rf "$dir" "$run"' EXIT
 cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
+export XDG_RUNTIME_DIR="$run"
 fail() {
 	echo "FAILED: $*" >&2
 	[ -f err ] && tail -n 20 err >&2
 	exit 1
 }
-none_left() {
-	i=0
-	while grep -lzsq "^FACET_ENDPOINT=ipc://$dir/run" /proc/[0-9]*/environ; do
-		i=$((i + 1))
-		[ $i -lt 40 ] || fail "$1: processes are left"
-		sleep 0.05
-	done
-}
+command_runs() { grep -lzsq "^FACET_ENDPOINT=ipc://$run" /proc/[0-9]*/environ; }
+all_gone() { none_run "$run" && ! command_runs; }
+none_left() { wait_for "$1: all processes go" all_gone; }
 
 cat > turn.yaml <<Y
 version: 1
@@ -122,16 +118,11 @@ grep -q "^facet run: stage 'b': .*three.py.* exited with status 5" err ||
 none_left "die"
 
 # kill -9 of the runner takes the commands under the bridges along.
-sed "s/^  a: .*/  a: {run: t-count, with: {n: 1000000}}/
+sed "s/^  a: .*/  a: {run: t-count, with: {n: 1000000000}}/
 s/fussy\"/sink\"/; /^  [cd]:/d" three.yaml > long.yaml
 "$facet" run long.yaml > out 2> err &
 runner=$!
-i=0
-until grep -lzsq "^FACET_ENDPOINT=ipc://$dir/run" /proc/[0-9]*/environ; do
-	i=$((i + 1))
-	[ $i -lt 400 ] || fail "the bridge does not start"
-	sleep 0.02
-done
+wait_for "the command starts" command_runs
 kill -9 $runner
 wait $runner 2> /dev/null || true
 none_left "kill -9"

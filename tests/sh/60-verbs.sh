@@ -108,6 +108,14 @@ grep -q '^halves  *transform' said || fail "no halves"
 grep -q '^numbers  *source  *Counts up$' said || fail "no summary"
 grep -q "other is no stage: .* ended with status 9: no such flag" said ||
 	fail "no reason for other"
+printf '#!/bin/sh\nsleep 100000\n' > s/other
+answers 0 "other is no stage: 's/other --describe' did not end within 1 s" \
+	env FACET_START_TIMEOUT=1 "$facet" stages
+rm s/other
+answers 2 "FACET_START_TIMEOUT: '1h' is no number of seconds" \
+	env FACET_START_TIMEOUT=1h "$facet" run p.yaml
+answers 2 "FACET_EXIT_TIMEOUT: '0' is no number of seconds" \
+	env FACET_EXIT_TIMEOUT=0 "$facet" run p.yaml
 answers 0 "n i64, half f64?" "$facet" stages keep
 grep -q -- '--root path  \[required\]' said || fail "no parameter"
 answers 2 "did you mean 'halves'" "$facet" stages halvs
