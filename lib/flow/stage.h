@@ -96,6 +96,12 @@ struct stage_desc {
      * one item too. The run goes on. */
     enum err_code (*transform)(void *ctx, struct stage *s,
                                struct item *const *in, size_t n, struct err *e);
+    /* One input has failed for good: its transform, after the last attempt,
+     * or its fields, which transform then never saw. For a sink that keeps a
+     * record of failures. The item is as it came; why says what is wrong. It
+     * is set aside whatever is done here. NULL ok. */
+    void (*failed)(void *ctx, struct stage *s, const struct item *in,
+                   const struct err *why);
     /* All input is done. A sink writes its summary (stage_report). NULL ok.
      * An error here fails the run. */
     enum err_code (*finish)(void *ctx, struct stage *s, struct err *e);

@@ -17,6 +17,7 @@
 
 #define FORMAT_MAX 4096
 #define JOURNAL_ROLL ((off_t)16 << 20) /* merged at this size */
+#define RESERVE ((off_t)256 << 10)     /* of a journal, for a full disk */
 #define PART_MAX 255                   /* NAME_MAX of usual file systems */
 
 struct store {
@@ -210,6 +211,13 @@ static enum err_code reap(const char *root, enum store_layout layout,
     return rc;
 }
 
+/* Room for the rows of what fails because the disk is full. Where the file
+ * system cannot promise it there is none. */
+static void reserve_rows(const struct store *s)
+{
+    (void)!fallocate(s->journal, FALLOC_FL_KEEP_SIZE, 0, RESERVE);
+}
+
 /* Make this writer's folder and its locked journal; the store's lock is
  * held, so nobody takes the folder for a dead writer's in between. */
 static enum err_code start_writer(struct store *s, struct err *e)
@@ -228,6 +236,7 @@ static enum err_code start_writer(struct store *s, struct err *e)
     if (flock(s->journal, LOCK_EX | LOCK_NB) != 0)
         return err_errno(e, ERR_IO, errno, "cannot lock '%s'", s->journal_path);
     s->journal_size = 0;
+    reserve_rows(s);
     return OK;
 }
 
@@ -384,8 +393,10 @@ static enum err_code merge_own(struct store *s, bool more,
         if (ftruncate(s->journal, 0) != 0 || lseek(s->journal, 0, SEEK_SET))
             rc = err_errno(e, ERR_IO, errno, "cannot empty '%s'",
                            s->journal_path);
-        else
+        else {
             s->journal_size = 0;
+            reserve_rows(s);
+        }
     } else if (!rc) {
         close(s->journal);
         s->journal = -1;
