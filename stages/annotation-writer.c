@@ -47,7 +47,7 @@ static enum err_code picture_path(const struct writer *c, const struct item *it,
     const char *name = item_str(it, "name", "");
     const char *snippet = item_str(it, "snippet", "picture");
     int64_t k = item_i64(it, "frame_index", item_i64(it, "sample", 0));
-    enum err_code r = store_check_path(name, "name", 3, e);
+    enum err_code r = store_check_path(name, "name", STORE_PARTS, e);
     if (!r)
         r = store_check_path(snippet, "snippet", 1, e);
     if (r)
@@ -218,6 +218,8 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     enum err_code r = put_heads(&index, &points, e);
     if (!r)
         r = file_walk(rows, MAX_FILES, &l, e);
+    if (!r)
+        r = file_list_whole(&l, e);
     for (size_t i = 0; i < l.n && !r; i++) {
         char *path = path_join(rows, l.names[i]);
         r = path ? add_rows(path, &index, &points, e) : no_memory(e);

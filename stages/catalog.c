@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/base/file.h"
-#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
@@ -43,10 +42,13 @@ static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
     return missing;
 }
 
-/* Is there something to do for this one? */
+/* Is there something to do for this one? A folder that cannot be read is told
+ * each time: there may be new files in it. */
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
     struct store_done_entry d;
+    if (en->bad && en->folder)
+        return true;
     bool known =
         c->table && store_done_find(c->table, en->name, en->snippet, &d);
     switch ((enum retry)c->retry) {
@@ -82,8 +84,12 @@ static void report(struct ctx *c, struct stage *s)
     if (c->reported)
         return;
     c->reported = true;
-    if (c->cat.bad_names)
-        stage_report(s, "%zu files left out for their names", c->cat.bad_names);
+    if (stage_replica(s) != 0)
+        return; /* all replicas list the same */
+    char *over = catalogue_passed_over(&c->cat);
+    if (over && *over)
+        stage_report(s, "left out: %s", over);
+    mem_free(over);
     if (c->table && c->todo < c->cat.n)
         stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
                      c->cat.n - c->todo,
@@ -99,6 +105,7 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .root = c->root,
         .list = c->list,
         .pattern = c->pattern,
+        .store = c->done,
         .media = (enum catalogue_media)c->media,
         .identity = (enum catalogue_identity)c->identity,
         .set = c->set,
@@ -123,7 +130,6 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
     for (size_t i = 0; i < c->todo; i++)
         mine += (int64_t)(i % (size_t)n) == stage_replica(s);
     stage_expect(s, mine);
-    log_debug("%zu found, %zu of other kinds", c->cat.found, c->cat.left_out);
     return OK;
 }
 
@@ -152,25 +158,10 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         return rc;
     }
     item_set_key(it, en->path);
-    return stage_emit(s, NULL, it, e);
-}
-
-/* Folders that could not be opened become failed items, so that they are
- * counted and kept with their reason. */
-static enum err_code fail_unreadable(struct ctx *c, struct stage *s,
-                                     struct err *e)
-{
-    for (size_t i = 0; i < c->cat.n_unreadable; i++) {
-        struct item *it = item_new(e);
-        if (!it)
-            return ERR_NOMEM;
-        enum err_code rc = item_set_str(it, "path", c->root, e);
-        if (!rc)
-            stage_fail(s, it, ERR_IO, "%s", c->cat.unreadable[i]);
-        item_free(&it);
-        if (rc)
-            return rc;
-    }
+    if (!en->bad)
+        return stage_emit(s, NULL, it, e);
+    stage_fail(s, it, en->code, "%s", en->bad);
+    item_free(&it);
     return OK;
 }
 
@@ -179,11 +170,6 @@ static enum err_code catalog_produce(void *ctx, struct stage *s, bool *end,
 {
     struct ctx *c = ctx;
     int64_t n = stage_replicas(s) > 1 ? stage_replicas(s) : 1;
-    if (!c->reported && stage_replica(s) == 0) {
-        enum err_code rc = fail_unreadable(c, s, e);
-        if (rc)
-            return rc;
-    }
     report(c, s);
     for (int k = 0; k < EMIT_AT_ONCE; k++) {
         while (c->next < c->todo &&

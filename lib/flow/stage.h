@@ -132,9 +132,10 @@ enum err_code stage_emit_late(struct stage *s, const char *port,
 
 /* Set one input item of the current transform aside as failed; code and text
  * are the reason. Children that it already has stay. A source may give an item
- * that it has made but not emitted, for what it could not read (name and path
- * as fields, item_set_key as for stage_emit): it goes to the dead letters and
- * out on `failed` like a failed input, and stays the source's to free. */
+ * that it has made but not emitted, for what it could not read (item_set_key as
+ * for stage_emit): it goes to the dead letters and out on `failed` like a failed
+ * input, and stays the source's to free. Pipelines count on it to have those
+ * str fields of the first output port that are not optional. */
 void stage_fail(struct stage *s, const struct item *in, enum err_code code,
                 const char *fmt, ...) PRINTF_LIKE(4, 5);
 

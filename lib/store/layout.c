@@ -7,13 +7,12 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 
-#define NAME_PARTS 24
 #define ANY_NUMBER 1000000000 /* samples and views are smaller than this */
 
 enum err_code store_check_key(enum store_layout layout,
                               const struct store_key *k, struct err *e)
 {
-    enum err_code rc = store_check_path(k->name, "name", NAME_PARTS, e);
+    enum err_code rc = store_check_path(k->name, "name", STORE_PARTS, e);
     if (!rc)
         rc = store_check_path(k->snippet, "snippet", 1, e);
     if (!rc && k->sample >= ANY_NUMBER)

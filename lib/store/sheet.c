@@ -208,6 +208,7 @@ enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
         lock = lock_sheets(o->root, &why);
         rc = lock < 0 ? err_set(e, why.code, "%s", why.text)
                       : file_walk(cells, PENDING_MAX, &l, e);
+        rc = rc ? rc : file_list_whole(&l, e);
     }
     char *last = NULL; /* the folder before: files come sorted */
     for (size_t i = 0; !rc && i < l.n; i++) {

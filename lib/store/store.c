@@ -353,7 +353,7 @@ enum err_code store_write_via(const char *tmp, const char *path,
 enum err_code store_put(struct store *s, const char *rel, const void *data,
                         size_t n, struct err *e)
 {
-    enum err_code rc = store_check_path(rel, "stored file", 64, e);
+    enum err_code rc = store_check_path(rel, "stored file", STORE_PARTS, e);
     if (rc)
         return rc;
     char *part = mem_strdup(rel);
