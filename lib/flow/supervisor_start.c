@@ -1,10 +1,10 @@
 /* The supervisor's beginning: which processes, how started, how wired. */
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cores.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/flow/supervisor_internal.h"
@@ -14,10 +14,7 @@
 
 int supervisor_cores(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    return 1;
+    return cores_usable("");
 }
 
 static bool is_transform(const struct pipe_stage *st)

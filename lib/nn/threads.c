@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/base/cores.h"
+
 /* An AMD CPU with AVX-512, where OpenBLAS before 0.3.22 takes Haswell's
  * kernels. */
 static bool needs_coretype(void)
@@ -35,5 +37,5 @@ void nn_threads_start(char **argv)
 
 void nn_threads_set(int n)
 {
-    omp_set_num_threads(n >= 1 ? n : omp_get_num_procs());
+    omp_set_num_threads(n >= 1 ? n : cores_usable(""));
 }
