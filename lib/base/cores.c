@@ -15,7 +15,7 @@
 #define FILE_MAX ((size_t)1 << 20)
 #define MOST_CPUS ((size_t)65536)
 
-static int cores_by_mask(void)
+int cores_masked(void)
 {
     /* The kernel refuses a mask smaller than its own. */
     for (size_t cpus = 1024; cpus <= MOST_CPUS; cpus *= 2) {
@@ -156,7 +156,7 @@ double cores_quota(const char *root)
 
 int cores_usable(const char *root)
 {
-    int n = cores_by_mask();
+    int n = cores_masked();
     double quota = cores_quota(root);
     if (quota <= 0 || quota > n - 1)
         return n;

@@ -10,6 +10,8 @@
  * is no limit. */
 int cores_usable(const char *root);
 
+/* The mask alone. */
+int cores_masked(void);
 /* The quota alone: cores by time, 0: none is set. */
 double cores_quota(const char *root);
 

@@ -148,16 +148,46 @@ enum err_code file_publish(const char *tmp, const char *path, struct err *e)
     return rc;
 }
 
+static bool no_locks(int why)
+{
+    return why == ENOLCK || why == ENOSYS || why == EOPNOTSUPP;
+}
+
+int file_flock(int fd, int op)
+{
+    int rc = flock(fd, op);
+    if (rc == 0 || !no_locks(errno))
+        return rc;
+    struct flock l = {.l_type = op & LOCK_EX   ? F_WRLCK
+                                : op & LOCK_SH ? F_RDLCK
+                                               : F_UNLCK,
+                      .l_whence = SEEK_SET};
+    rc = fcntl(fd, op & LOCK_NB ? F_OFD_SETLK : F_OFD_SETLKW, &l);
+    if (rc != 0 && errno == EACCES)
+        errno = EWOULDBLOCK;
+    return rc;
+}
+
+enum err_code file_lock_error(const char *path, int why, struct err *e)
+{
+    if (!no_locks(why))
+        return err_errno(e, ERR_IO, why, "cannot lock '%s'", path);
+    return err_set(e, ERR_IO,
+                   "cannot lock '%s': this file system has no locks (%s): "
+                   "choose a folder on a local disk and copy it there when the "
+                   "run is over",
+                   path, strerror(why));
+}
+
 enum err_code file_lock(const char *path, int *fd, struct err *e)
 {
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*fd < 0)
         return err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
-    while (flock(*fd, LOCK_EX) != 0) {
+    while (file_flock(*fd, LOCK_EX) != 0) {
         if (errno == EINTR)
             continue;
-        enum err_code rc =
-            err_errno(e, ERR_IO, errno, "cannot lock '%s'", path);
+        enum err_code rc = file_lock_error(path, errno, e);
         close(*fd);
         *fd = -1;
         return rc;

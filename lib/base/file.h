@@ -46,6 +46,15 @@ enum err_code file_publish(const char *tmp, const char *path,
  * waiting for them; *fd is the caller's, close() gives the lock back. -1 on
  * failure. */
 enum err_code file_lock(const char *path, int *fd, struct err *e) MUST_USE;
+/* flock(fd, op), or where the file system knows no flock, an fcntl lock of the
+ * open file, which has the same meaning (LOCK_EX then needs a file open for
+ * writing). errno on failure: EWOULDBLOCK with LOCK_NB where another holds it.
+ */
+int file_flock(int fd, int op) MUST_USE;
+/* The error of a lock that failed with `why`, for errno: says what to do where
+ * the file system has no locks. */
+enum err_code file_lock_error(const char *path, int why,
+                              struct err *e) MUST_USE;
 /* mkdir -p. */
 enum err_code file_mkdirs(const char *path, struct err *e) MUST_USE;
 bool file_exists(const char *path);

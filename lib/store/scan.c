@@ -293,7 +293,7 @@ enum err_code store_scan_open(const char *root, struct store_scan **out,
     }
     int fd = open(lock, O_RDONLY | O_CLOEXEC);
     mem_free(lock);
-    while (fd >= 0 && flock(fd, LOCK_SH) != 0 && errno == EINTR)
+    while (fd >= 0 && file_flock(fd, LOCK_SH) != 0 && errno == EINTR)
         ;
     enum err_code rc = store_scan_open_locked(root, out, e);
     if (fd >= 0)

@@ -153,9 +153,9 @@ static char *writer_dir(const char *root, int64_t number)
 static bool writer_lives(const char *dir)
 {
     char *path = path_join(dir, STORE_JOURNAL);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    bool lives =
-        fd < 0 ? !path || errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) != 0;
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    bool lives = fd < 0 ? !path || errno != ENOENT
+                        : file_flock(fd, LOCK_EX | LOCK_NB) != 0;
     if (fd >= 0)
         close(fd);
     mem_free(path);
@@ -233,8 +233,8 @@ static enum err_code start_writer(struct store *s, struct err *e)
         open(s->journal_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (s->journal < 0)
         return err_errno(e, ERR_IO, errno, "cannot make '%s'", s->journal_path);
-    if (flock(s->journal, LOCK_EX | LOCK_NB) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot lock '%s'", s->journal_path);
+    if (file_flock(s->journal, LOCK_EX | LOCK_NB) != 0)
+        return file_lock_error(s->journal_path, errno, e);
     s->journal_size = 0;
     reserve_rows(s);
     return OK;
