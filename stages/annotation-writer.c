@@ -30,7 +30,7 @@ struct writer {
     int format;
     int64_t quality;
     bool overwrite;
-    int64_t written, there;
+    int64_t written, there, failed;
 };
 
 static const char *const exts[] = {"jpg", "png"};
@@ -236,6 +236,16 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     return r;
 }
 
+static void writer_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct writer *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
+}
+
 /* Every writer composes; the last one finds all. */
 static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
 {
@@ -251,6 +261,11 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
         r = compose(c->root, rows, &n, e);
     if (fd >= 0)
         close(fd);
+    if (!r && c->failed)
+        stage_report(s,
+                     "annotations: %lld failed and stand in no table; their "
+                     "reasons are in the dead letters",
+                     (long long)c->failed);
     if (!r)
         stage_report(s,
                      "annotations: %lld written, %lld there already; %zu "
@@ -306,6 +321,7 @@ static const struct stage_desc desc = {
     .ctx_size = sizeof(struct writer),
     .open = writer_open,
     .transform = writer_transform,
+    .failed = writer_failed,
     .finish = writer_finish,
 };
 

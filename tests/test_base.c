@@ -324,6 +324,22 @@ static void file_round(void **state)
     close(fd);
     assert_int_equal(file_write_synced(-1, lock, "x", 1, &e), ERR_IO);
     mem_free(lock);
+    /* a name as long as a name may be */
+    char name[256];
+    memset(name, 'n', 255);
+    name[255] = 0;
+    char *longest = mem_printf("%s/long/%s", folder, name);
+    assert_int_equal(file_write_atomic(longest, "y", 1, &e), OK);
+    assert_true(file_exists(longest));
+    char *stem = file_temporary_stem(longest);
+    char *stale = mem_printf("%sABCDEF", stem);
+    assert_int_equal(file_write_atomic(stale, "y", 1, &e), OK);
+    assert_int_equal(file_remove_temporaries(longest, &e), OK);
+    assert_true(file_exists(longest));
+    assert_false(file_exists(stale));
+    mem_free(stale);
+    mem_free(stem);
+    mem_free(longest);
     /* nothing of the temporaries is left */
     char *dir = mem_printf("%s/a/b", folder);
     struct file_list l;

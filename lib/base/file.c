@@ -13,6 +13,8 @@
 
 #include "lib/base/mem.h"
 
+#define LONG_NAME 200 /* bytes: with what is added it stays below 255 */
+
 enum err_code file_read(const char *path, size_t max, struct buf *b,
                         struct err *e)
 {
@@ -195,14 +197,28 @@ enum err_code file_lock(const char *path, int *fd, struct err *e)
     return OK;
 }
 
+char *file_temporary_stem(const char *path)
+{
+    const char *base = path_base(path);
+    int folder = (int)(base - path);
+    if (strlen(base) <= LONG_NAME)
+        return mem_printf("%.*s.tmp-%s-", folder, path, base);
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *p = base; *p; p++)
+        h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    return mem_printf("%.*s.tmp-%016llx-", folder, path, (unsigned long long)h);
+}
+
 enum err_code file_atomic_open(struct file_atomic *f, const char *path,
                                struct err *e)
 {
     enum err_code rc = OK;
     char *dir = folder_of(path);
     *f = (struct file_atomic){.fd = -1, .path = path};
-    if (dir)
-        f->tmp = mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path));
+    char *stem = dir ? file_temporary_stem(path) : NULL;
+    if (stem)
+        f->tmp = mem_printf("%sXXXXXX", stem);
+    mem_free(stem);
     if (!f->tmp)
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
     if (!rc)
@@ -268,8 +284,9 @@ enum err_code file_remove_temporaries(const char *path, struct err *e)
     enum err_code rc = OK;
     DIR *d = NULL;
     char *dir = folder_of(path);
-    char *stem = mem_printf(".tmp-%s-", path_base(path));
-    if (!dir || !stem) {
+    char *whole = file_temporary_stem(path);
+    const char *stem = whole ? path_base(whole) : "";
+    if (!dir || !whole) {
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
         goto out;
     }
@@ -291,7 +308,7 @@ enum err_code file_remove_temporaries(const char *path, struct err *e)
 out:
     if (d)
         closedir(d);
-    mem_free(stem);
+    mem_free(whole);
     mem_free(dir);
     return rc;
 }

@@ -31,6 +31,10 @@ enum err_code file_atomic_put(struct file_atomic *f, const void *data, size_t n,
                               struct err *e) MUST_USE;
 enum err_code file_atomic_close(struct file_atomic *f, enum err_code so_far,
                                 struct err *e) MUST_USE;
+/* "<folder>/.tmp-<name>-": how names of files begin that will be renamed to
+ * path, new memory. A long name is stood for by its hash, so that any name that
+ * a file may have (255 bytes) can be written this way. NULL: no memory. */
+char *file_temporary_stem(const char *path) MUST_USE;
 /* Remove what killed writers of this path have left behind; there may be no
  * such writer at work. */
 enum err_code file_remove_temporaries(const char *path, struct err *e) MUST_USE;
