@@ -28,6 +28,16 @@ enum err_code store_check_key(enum store_layout layout,
     return rc ? rc : store_check_path(k->identity, "identity", 1, e);
 }
 
+/* Does s end as the number of a sample does, "_12"? With the next number behind
+ * it, it would look like another's. */
+static bool numbered(const char *s)
+{
+    size_t n = strlen(s), digits = 0;
+    while (digits < n && s[n - 1 - digits] >= '0' && s[n - 1 - digits] <= '9')
+        digits++;
+    return digits && digits < n && s[n - 1 - digits] == '_';
+}
+
 /* name without its leading identity part and the snippet, as one path part.
  * Where joining could make two samples meet, a hash of the name is added. */
 static char *flat_name(const struct store_key *k)
@@ -50,7 +60,7 @@ static char *flat_name(const struct store_key *k)
     char *out = mem_printf("%s%s%s", flat, *rest ? "__" : "", k->snippet);
     mem_free(flat);
     if (!out || (led && !strstr(k->name, "__") && !strstr(k->snippet, "__") &&
-                 !strstr(out, "___")))
+                 !strstr(out, "___") && !numbered(k->snippet)))
         return out;
     uint64_t h = store_hash(1, k->name, strlen(k->name));
     char *longer =
