@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
@@ -13,6 +14,7 @@
 enum retry { RETRY_NONE, RETRY_FAILED, RETRY_ALL };
 
 #define EMIT_AT_ONCE 16
+#define FORMAT_MAX 4096
 
 struct ctx {
     /* parameters */
@@ -98,6 +100,31 @@ static void report(struct ctx *c, struct stage *s)
                      c->todo);
 }
 
+/* A store of layout identity has pictures like any others: where it is the
+ * folder of the sources itself, they would be taken for such. */
+static enum err_code check_store(const struct ctx *c, struct err *e)
+{
+    struct stat root, done;
+    struct buf b;
+    char *format = path_join(c->done, ".facet/format");
+    bool clash = false;
+    if (format && !*c->list && stat(c->root, &root) == 0 &&
+        stat(c->done, &done) == 0 && root.st_dev == done.st_dev &&
+        root.st_ino == done.st_ino &&
+        file_read(format, FORMAT_MAX, &b, NULL) == OK) {
+        clash = strstr(buf_str(&b), "\nidentity\n") != NULL;
+        buf_free(&b);
+    }
+    mem_free(format);
+    if (!clash)
+        return OK;
+    return err_set(e, ERR_ARG,
+                   "'%s' is both the folder of the sources and a store of "
+                   "layout identity: its pictures cannot be told from them; "
+                   "choose another folder for the store",
+                   c->root);
+}
+
 static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
@@ -119,7 +146,9 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         return err_set(e, ERR_ARG,
                        "retry=failed needs `done`, the store "
                        "that knows what failed");
-    enum err_code rc = catalogue_load(&o, &c->cat, e);
+    enum err_code rc = *c->done ? check_store(c, e) : OK;
+    if (!rc)
+        rc = catalogue_load(&o, &c->cat, e);
     if (!rc && *c->done)
         rc = store_done_load(c->done, &c->table, e);
     if (rc)

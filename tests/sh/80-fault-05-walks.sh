@@ -128,6 +128,16 @@ has out '1 listed, 1 left out (finished before), 0 to do'
 has out 'in the store'
 [ "$(wc -l < in/out/index.csv)" -eq 2 ] || fail "its own pictures were taken"
 
+# ... and one in the very folder, whose pictures look like sources: refused
+mkdir -p same/id/v
+picture same/id/v/a.pgm 90
+"$stages/catalog" --stdio --root same --media pictures |
+	"$stages/frame-sampler" --stdio --count 1 |
+	"$stages/sample-writer" --stdio --root same --layout identity > /dev/null
+status sh -c '"$1/catalog" --stdio --root same --media pictures --done same > c.tape' sh "$stages"
+[ $code -eq 3 ] || { cat err; fail "a store among its sources: exit $code, not 3"; }
+has err "'same' is both the folder of the sources and a store of layout identity"
+
 # ---- a bare tree of the seed, read back
 mkdir -p bare/n/v bare/n/w
 picture bare/n/v/x.pgm 1
