@@ -234,22 +234,17 @@ static enum err_code set_order(const struct reader *c, struct item *it,
     return r;
 }
 
-/* Names as long as a key may be; longer ones keep their end, which tells
- * pictures of one folder apart. What could be twice (a picture of another
- * folder, of another epoch, with several faces) stands in front. */
+/* The picture's path; what could be twice (a picture of another folder, of
+ * another epoch, with several faces) stands in front. */
 static enum err_code set_key(struct item *it, const struct annotation *f,
                              size_t folder, const struct epochs_sample *at,
                              struct err *e)
 {
-    char *front =
-        at ? mem_printf("%lld.%lld:", (long long)at->epoch, (long long)at->slot)
-        : folder || f->twin ? mem_printf("%zu.%d:", folder, f->twin)
-                            : mem_strdup("");
-    if (!front)
-        return no_memory(e);
-    size_t n = strlen(f->path), room = 60 - strlen(front);
-    char *key = mem_printf("%s%s", front, f->path + (n > room ? n - room : 0));
-    mem_free(front);
+    char *key = at ? mem_printf("%lld.%lld:%s", (long long)at->epoch,
+                                (long long)at->slot, f->path)
+                : folder || f->twin
+                    ? mem_printf("%zu.%d:%s", folder, f->twin, f->path)
+                    : mem_strdup(f->path);
     if (!key)
         return no_memory(e);
     item_set_key(it, key);

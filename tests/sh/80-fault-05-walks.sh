@@ -158,6 +158,18 @@ has err "bare/n/w/frame_3.png') failed: unsupported: 'n/w/frame_03.png' has the 
 has err "bare/n/w/frame_x.png') failed: unsupported: not <name>"
 has err "bare/n/w/frame_4.png') failed: notfound: a link to nothing"
 
+# ---- a list of poses: a name that is no text is a failed item, and pictures
+# whose paths end alike for long are told apart
+mkdir poses
+l=$(printf '%0100d' 0)
+printf 'path,yaw_deg\na.jpg,10\n\377.jpg,20\none/%s.jpg,1\ntwo/%s.jpg,2\n' "$l" "$l" > poses/index.csv
+status sh -c '"$1/pose-reader" --stdio --root poses > y.tape' sh "$stages"
+[ $code -eq 1 ] || { cat err; fail "poses: exit $code, not 1"; }
+has err 'poses/\xff.jpg'
+"$facet" tape show y.tape > y.txt
+[ "$(grep -c '^item' y.txt)" -eq 3 ] || fail "three poses"
+[ "$(sed -n 's/^item [0-9]*  //p' y.txt | sort -u | wc -l)" -eq 3 ] || { cat y.txt; fail "three ids"; }
+
 # ---- rights, as a person who has them not
 if [ "$(id -u)" -eq 0 ]; then
 	as="setpriv --reuid=65534 --regid=65534 --clear-groups"
