@@ -82,6 +82,22 @@ for x in / /no/such/folder "$dir/pics.yaml" run; do
 	good o
 done
 
+# ... another user's, as after su
+as="setpriv --reuid=65534 --regid=65534 --clear-groups"
+if [ "$(id -u)" -eq 0 ] && $as test -x "$facet" 2> /dev/null; then
+	mkdir theirs
+	chown 65534 theirs
+	chmod 777 short
+	status env XDG_RUNTIME_DIR="$dir/short" TMPDIR="$dir/theirs" FACET_LOG=debug \
+		$as "$facet" run -q pics.yaml --set out="$dir/theirs/o"
+	good theirs/o
+	chmod 000 theirs
+	status env XDG_RUNTIME_DIR="$dir/short" TMPDIR="$dir/theirs" \
+		$as "$facet" run -q pics.yaml --set out="$dir/theirs/o"
+	[ $code -ne 0 ] || fail "a store that cannot be reached: exit 0"
+	chmod 755 theirs
+fi
+
 # ---- no room in /tmp, none anywhere
 if unshare -rm mount -t tmpfs -o ro none short 2> /dev/null; then
 	cat > shut.sh <<'S'
@@ -190,6 +206,8 @@ elif ! ${CC:-cc} -shared -fPIC -w -o nolock.so nolock.c -ldl 2> cc.err; then
 	left="$left; no locks (no compiler)"
 else
 	rm -rf o
+	# in a folder of its own: runs with flock would not see its lock
+	export TMPDIR="$dir/short"
 	status env LD_PRELOAD="$dir/nolock.so" "$facet" run -q pics.yaml --set writers=3
 	good o
 	[ -z "$(find o/.facet -name 'writer-*')" ] || fail "writers left in the store"
@@ -202,6 +220,7 @@ else
 	mv o nolock/o
 	status env LD_PRELOAD="$dir/nolock.so" sh -c '"$1/sample-reader" --stdio --root nolock/o > r.tape' sh "$stages"
 	[ $code -eq 0 ] || { cat err; fail "reading without locks: exit $code"; }
+	unset TMPDIR
 fi
 
 # ---- a narrowed mask: the plan counts what may be used
