@@ -12,6 +12,7 @@
 #include "cli/plan.h"
 #include "lib/base/buf.h"
 #include "lib/base/file.h"
+#include "lib/base/mem.h"
 
 static const char help[] =
     "usage: facet graph FILE [--set NAME=VALUE]... [-o OUT]\n"
@@ -58,13 +59,19 @@ static enum err_code run_dot(const char *format, char *from, char *to,
 static enum err_code draw(const struct buf *source, const char *format,
                           const char *path, struct err *e)
 {
-    char from[] = "/tmp/facet-graph-XXXXXX", to[] = "/tmp/facet-graph-XXXXXX";
+    const char *tmp = getenv("TMPDIR");
+    tmp = tmp && *tmp ? tmp : "/tmp";
+    char *from = mem_printf("%s/facet-graph-XXXXXX", tmp);
+    char *to = mem_printf("%s/facet-graph-XXXXXX", tmp);
     struct buf picture;
     enum err_code rc = OK;
-    int in = mkstemp(from), out = mkstemp(to);
+    int in = from ? mkstemp(from) : -1, out = to ? mkstemp(to) : -1;
     buf_init(&picture, MAX_PICTURE);
     if (in < 0 || out < 0)
-        rc = err_errno(e, ERR_IO, errno, "cannot make a file in /tmp");
+        rc = err_errno(e, ERR_IO, errno,
+                       "cannot make a file in '%s' (TMPDIR chooses another "
+                       "folder)",
+                       tmp);
     if (!rc && write(in, source->data, source->len) != (ssize_t)source->len)
         rc = err_errno(e, ERR_IO, errno, "cannot write '%s'", from);
     if (!rc)
@@ -81,6 +88,8 @@ static enum err_code draw(const struct buf *source, const char *format,
         (void)close(out);
         (void)unlink(to);
     }
+    mem_free(from);
+    mem_free(to);
     buf_free(&picture);
     return rc;
 }

@@ -3,8 +3,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
+#include "lib/base/cores.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 
@@ -132,7 +135,12 @@ static bool asks_help(const char *s)
 
 int main(int argc, char **argv)
 {
+    struct err e;
     log_setup("facet", log_level_from_env());
+    if (limits_memory(cores_masked(), &e)) {
+        log_error("%s", e.text);
+        _exit(3); /* exit would wait for OpenBLAS's threads, which wait */
+    }
     if (argc < 2)
         return usage(stderr);
     const char *word = argv[1];

@@ -30,7 +30,7 @@ struct writer {
     int format;
     int64_t quality;
     bool overwrite;
-    int64_t written, there;
+    int64_t written, there, failed;
 };
 
 static const char *const exts[] = {"jpg", "png"};
@@ -47,7 +47,7 @@ static enum err_code picture_path(const struct writer *c, const struct item *it,
     const char *name = item_str(it, "name", "");
     const char *snippet = item_str(it, "snippet", "picture");
     int64_t k = item_i64(it, "frame_index", item_i64(it, "sample", 0));
-    enum err_code r = store_check_path(name, "name", 3, e);
+    enum err_code r = store_check_path(name, "name", STORE_PARTS, e);
     if (!r)
         r = store_check_path(snippet, "snippet", 1, e);
     if (r)
@@ -218,6 +218,8 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     enum err_code r = put_heads(&index, &points, e);
     if (!r)
         r = file_walk(rows, MAX_FILES, &l, e);
+    if (!r)
+        r = file_list_whole(&l, e);
     for (size_t i = 0; i < l.n && !r; i++) {
         char *path = path_join(rows, l.names[i]);
         r = path ? add_rows(path, &index, &points, e) : no_memory(e);
@@ -232,6 +234,16 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     buf_free(&index);
     buf_free(&points);
     return r;
+}
+
+static void writer_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct writer *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
 }
 
 /* Every writer composes; the last one finds all. */
@@ -249,6 +261,11 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
         r = compose(c->root, rows, &n, e);
     if (fd >= 0)
         close(fd);
+    if (!r && c->failed)
+        stage_report(s,
+                     "annotations: %lld failed and stand in no table; their "
+                     "reasons are in the dead letters",
+                     (long long)c->failed);
     if (!r)
         stage_report(s,
                      "annotations: %lld written, %lld there already; %zu "
@@ -304,6 +321,7 @@ static const struct stage_desc desc = {
     .ctx_size = sizeof(struct writer),
     .open = writer_open,
     .transform = writer_transform,
+    .failed = writer_failed,
     .finish = writer_finish,
 };
 

@@ -2,9 +2,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/file.h"
-#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
@@ -14,6 +14,7 @@
 enum retry { RETRY_NONE, RETRY_FAILED, RETRY_ALL };
 
 #define EMIT_AT_ONCE 16
+#define FORMAT_MAX 4096
 
 struct ctx {
     /* parameters */
@@ -43,10 +44,13 @@ static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
     return missing;
 }
 
-/* Is there something to do for this one? */
+/* Is there something to do for this one? A folder that cannot be read is told
+ * each time: there may be new files in it. */
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
     struct store_done_entry d;
+    if (en->bad && en->folder)
+        return true;
     bool known =
         c->table && store_done_find(c->table, en->name, en->snippet, &d);
     switch ((enum retry)c->retry) {
@@ -82,14 +86,43 @@ static void report(struct ctx *c, struct stage *s)
     if (c->reported)
         return;
     c->reported = true;
-    if (c->cat.bad_names)
-        stage_report(s, "%zu files left out for their names", c->cat.bad_names);
+    if (stage_replica(s) != 0)
+        return; /* all replicas list the same */
+    char *over = catalogue_passed_over(&c->cat);
+    if (over && *over)
+        stage_report(s, "left out: %s", over);
+    mem_free(over);
     if (c->table && c->todo < c->cat.n)
         stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
                      c->cat.n - c->todo,
                      c->retry == RETRY_FAILED ? "not failed"
                                               : "finished before",
                      c->todo);
+}
+
+/* A store of layout identity has pictures like any others: where it is the
+ * folder of the sources itself, they would be taken for such. */
+static enum err_code check_store(const struct ctx *c, struct err *e)
+{
+    struct stat root, done;
+    struct buf b;
+    char *format = path_join(c->done, ".facet/format");
+    bool clash = false;
+    if (format && !*c->list && stat(c->root, &root) == 0 &&
+        stat(c->done, &done) == 0 && root.st_dev == done.st_dev &&
+        root.st_ino == done.st_ino &&
+        file_read(format, FORMAT_MAX, &b, NULL) == OK) {
+        clash = strstr(buf_str(&b), "\nidentity\n") != NULL;
+        buf_free(&b);
+    }
+    mem_free(format);
+    if (!clash)
+        return OK;
+    return err_set(e, ERR_ARG,
+                   "'%s' is both the folder of the sources and a store of "
+                   "layout identity: its pictures cannot be told from them; "
+                   "choose another folder for the store",
+                   c->root);
 }
 
 static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
@@ -99,6 +132,7 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .root = c->root,
         .list = c->list,
         .pattern = c->pattern,
+        .store = c->done,
         .media = (enum catalogue_media)c->media,
         .identity = (enum catalogue_identity)c->identity,
         .set = c->set,
@@ -112,7 +146,9 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         return err_set(e, ERR_ARG,
                        "retry=failed needs `done`, the store "
                        "that knows what failed");
-    enum err_code rc = catalogue_load(&o, &c->cat, e);
+    enum err_code rc = *c->done ? check_store(c, e) : OK;
+    if (!rc)
+        rc = catalogue_load(&o, &c->cat, e);
     if (!rc && *c->done)
         rc = store_done_load(c->done, &c->table, e);
     if (rc)
@@ -123,7 +159,6 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
     for (size_t i = 0; i < c->todo; i++)
         mine += (int64_t)(i % (size_t)n) == stage_replica(s);
     stage_expect(s, mine);
-    log_debug("%zu found, %zu of other kinds", c->cat.found, c->cat.left_out);
     return OK;
 }
 
@@ -152,25 +187,10 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         return rc;
     }
     item_set_key(it, en->path);
-    return stage_emit(s, NULL, it, e);
-}
-
-/* Folders that could not be opened become failed items, so that they are
- * counted and kept with their reason. */
-static enum err_code fail_unreadable(struct ctx *c, struct stage *s,
-                                     struct err *e)
-{
-    for (size_t i = 0; i < c->cat.n_unreadable; i++) {
-        struct item *it = item_new(e);
-        if (!it)
-            return ERR_NOMEM;
-        enum err_code rc = item_set_str(it, "path", c->root, e);
-        if (!rc)
-            stage_fail(s, it, ERR_IO, "%s", c->cat.unreadable[i]);
-        item_free(&it);
-        if (rc)
-            return rc;
-    }
+    if (!en->bad)
+        return stage_emit(s, NULL, it, e);
+    stage_fail(s, it, en->code, "%s", en->bad);
+    item_free(&it);
     return OK;
 }
 
@@ -179,11 +199,6 @@ static enum err_code catalog_produce(void *ctx, struct stage *s, bool *end,
 {
     struct ctx *c = ctx;
     int64_t n = stage_replicas(s) > 1 ? stage_replicas(s) : 1;
-    if (!c->reported && stage_replica(s) == 0) {
-        enum err_code rc = fail_unreadable(c, s, e);
-        if (rc)
-            return rc;
-    }
     report(c, s);
     for (int k = 0; k < EMIT_AT_ONCE; k++) {
         while (c->next < c->todo &&

@@ -32,7 +32,7 @@ struct writer {
     int64_t crf, max_open, max_bytes;
     bool overwrite;
     struct clip *clips;
-    int64_t open_clips, written, skipped;
+    int64_t open_clips, written, skipped, failed;
     size_t held; /* bytes of pending frames */
 };
 
@@ -239,13 +239,27 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
     return rc;
 }
 
+static void writer_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct writer *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
+}
+
 static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
-    int64_t missing = 0;
+    int64_t missing = 0, broken = 0;
     enum err_code rc = OK;
-    for (const struct clip *k = c->clips; k; k = k->next_clip, missing++) {
-        if (missing == 0)
+    for (const struct clip *k = c->clips; k; k = k->next_clip) {
+        if (k->broken) { /* each of its frames has failed, with the reason */
+            broken++;
+            continue;
+        }
+        if (missing++ == 0)
             rc = err_set(e, ERR_DATA,
                          "clip '%s' is incomplete: %lld of %lld frames came",
                          k->name, (long long)k->next + (long long)k->n_pending,
@@ -257,6 +271,11 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
     stage_report(s, "clips: %lld written, %lld there already, %lld incomplete",
                  (long long)c->written, (long long)c->skipped,
                  (long long)missing);
+    if (broken || c->failed)
+        stage_report(s,
+                     "clips: %lld could not be written; %lld frames failed, "
+                     "with their reasons in the dead letters",
+                     (long long)broken, (long long)c->failed);
     return rc;
 }
 
@@ -304,6 +323,7 @@ static const struct stage_desc desc = {
     .params = params,
     .ctx_size = sizeof(struct writer),
     .transform = writer_transform,
+    .failed = writer_failed,
     .finish = writer_finish,
     .close = writer_close,
 };

@@ -82,8 +82,14 @@ static enum err_code add(struct pose_reader *c, const struct columns *k,
     enum err_code r = grow(c, e);
     if (r)
         return r;
-    x.path = path_join(c->root, field[k->path]);
-    x.name = mem_strdup(k->name < 0 ? "" : field[k->name]);
+    char *full = path_join(c->root, field[k->path]);
+    const char *name = k->name < 0 ? "" : field[k->name];
+    if (full && (!text_is_utf8(full, strlen(full)) ||
+                 !text_is_utf8(name, strlen(name))))
+        x.bad = "its path or name is not UTF-8";
+    x.path = full ? text_escaped(full) : NULL;
+    x.name = text_escaped(name);
+    mem_free(full);
     c->picture[c->n++] = x;
     return x.path && x.name ? OK
                             : err_set(e, ERR_NOMEM, "no memory for a picture");
@@ -149,8 +155,7 @@ static enum err_code fill(const struct picture *p, struct item *it,
         r = item_set_str(it, "snippet", base, e);
     if (!r && !p->bad)
         r = item_set_f64(it, "yaw_true", p->yaw, e);
-    size_t n = strlen(p->path);
-    item_set_key(it, p->path + (n > 60 ? n - 60 : 0));
+    item_set_key(it, p->path);
     return r;
 }
 

@@ -21,6 +21,7 @@ struct ctx {
     struct store_reader *reader;
     int64_t met, sent;
     size_t bad;
+    bool told;
 };
 
 /* Is this row one of ours: ok, of the set, of the shard, within the limit? */
@@ -187,11 +188,51 @@ static enum err_code emit(struct ctx *c, struct stage *s,
     return stage_emit(s, NULL, it, e);
 }
 
+/* Files of a bare tree that cannot be read become failed items. */
+static enum err_code fail_lost(struct ctx *c, struct stage *s, struct err *e)
+{
+    size_t n;
+    const struct file_bad *lost = store_reader_lost(c->reader, &n);
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct item *it = item_new(e);
+        char *text = text_escaped(lost[i].path);
+        char *path = text ? path_join(c->root, text) : NULL;
+        const char *base = text ? path_base(text) : "";
+        char *name = text && base > text + 1
+                         ? mem_strndup(text, (size_t)(base - text - 1))
+                         : mem_strdup(".");
+        rc = it && path && name ? item_set_str(it, "path", path, e)
+                                : err_set(e, ERR_NOMEM, "no memory for a path");
+        if (!rc)
+            rc = item_set_str(it, "name", name, e);
+        if (!rc)
+            rc = item_set_str(it, "snippet", base, e);
+        if (!rc)
+            rc = item_set_str(it, "set", "", e);
+        if (!rc)
+            rc = item_set_str(it, "identity", "", e);
+        if (!rc) {
+            item_set_key(it, text);
+            stage_fail(s, it, lost[i].code, "%s", lost[i].why);
+            c->bad++;
+        }
+        item_free(&it);
+        mem_free(name);
+        mem_free(path);
+        mem_free(text);
+    }
+    return rc;
+}
+
 static enum err_code reader_produce(void *ctx, struct stage *s, bool *end,
                                     struct err *e)
 {
     struct ctx *c = ctx;
     enum err_code rc = OK;
+    if (!c->told && stage_replica(s) == 0)
+        rc = fail_lost(c, s, e);
+    c->told = true;
     for (int k = 0; !rc && k < EMIT_AT_ONCE;) {
         const struct store_row *row;
         rc = store_reader_next(c->reader, &row, e);

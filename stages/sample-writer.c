@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/data/item.h"
@@ -27,7 +28,9 @@ struct ctx {
     bool frame, pose, landmarks, generated, overwrite;
     /* state */
     struct store *store;
-    size_t written, there, failed;
+    size_t written, there; /* files */
+    size_t noted, unnoted; /* failures with a row; whose row failed too */
+    size_t own;            /* of them, those that failed here */
 };
 
 static const char *const exts[] = {"jpg", "png"};
@@ -39,6 +42,7 @@ struct draft {
     int n_numbers;
     char *path[4]; /* enum store_file */
     char *reason;
+    size_t written, there; /* files */
 };
 
 static void put_i64(struct draft *d, enum store_col c, int64_t v)
@@ -85,9 +89,8 @@ static void draft_free(struct draft *d)
 }
 
 /* What is common to samples and failures. */
-static enum err_code draft_start(struct draft *d, const struct ctx *c,
-                                 const struct item *it, struct store_key *k,
-                                 struct err *e)
+static void draft_start(struct draft *d, const struct item *it,
+                        struct store_key *k)
 {
     memset(d, 0, sizeof *d);
     store_row_clear(&d->row);
@@ -121,14 +124,10 @@ static enum err_code draft_start(struct draft *d, const struct ctx *c,
         .sample = item_i64(it, "sample", -1),
         .view = item_i64(it, "view", -1),
     };
-    /* A failure is only a row: it needs no identity for a folder. */
-    bool failure = item_get(it, "error_code") != NULL;
-    return store_check_key(failure ? STORE_PAIRS : (enum store_layout)c->layout,
-                           k, e);
 }
 
 /* Is this file to be written? Also names it, in d->path and the row. */
-static enum err_code plan_file(struct ctx *c, struct draft *d,
+static enum err_code plan_file(const struct ctx *c, struct draft *d,
                                const struct store_key *k, enum store_file file,
                                enum store_col col, const char *ext, bool *write,
                                struct err *e)
@@ -140,9 +139,9 @@ static enum err_code plan_file(struct ctx *c, struct draft *d,
     bool again = c->overwrite && (file != STORE_FRAME || k->view <= 0);
     *write = again || !store_has(c->store, d->path[file]);
     if (*write)
-        c->written++;
+        d->written++;
     else
-        c->there++;
+        d->there++;
     return OK;
 }
 
@@ -265,7 +264,8 @@ static enum err_code write_sample(struct ctx *c, const struct item *it,
 {
     struct draft d;
     struct store_key k;
-    enum err_code rc = draft_start(&d, c, it, &k, e);
+    draft_start(&d, it, &k);
+    enum err_code rc = store_check_key((enum store_layout)c->layout, &k, e);
     if (k.sample < 0) { /* one picture, no sampler before us */
         k.sample = 0;
         d.row.v[COL_SAMPLE] = "0";
@@ -277,6 +277,10 @@ static enum err_code write_sample(struct ctx *c, const struct item *it,
         rc = write_files(c, &d, &k, it, e);
     if (!rc)
         rc = store_log(c->store, &d.row, e);
+    if (!rc) {
+        c->written += d.written;
+        c->there += d.there;
+    }
     draft_free(&d);
     return rc;
 }
@@ -291,30 +295,61 @@ static char *one_line(const char *s)
     return out;
 }
 
+/* A failure is only a row. Its name becomes no path, so it may be one that no
+ * sample could have; one that has none is named by its id. */
 static enum err_code write_failure(struct ctx *c, const struct item *it,
-                                   struct err *e)
+                                   const char *status, const char *reason,
+                                   const char *stage, struct err *e)
 {
     struct draft d;
     struct store_key k;
-    enum err_code rc = draft_start(&d, c, it, &k, e);
-    if (!rc) {
-        d.reason = one_line(item_str(it, "error_text", ""));
-        if (!d.reason)
-            rc = err_set(e, ERR_NOMEM, "no memory for a reason");
-    }
-    if (!rc) {
-        enum err_code code = err_from_word(item_str(it, "error_code", ""));
-        /* Before there is a frame, bad data means that it cannot be decoded. */
-        d.row.v[COL_STATUS] = store_status(code, !item_tensor(it, "frame"));
-        d.row.v[COL_REASON] = d.reason;
-        d.row.v[COL_STAGE] = item_str(it, "error_stage", "");
-        d.row.v[COL_NOTE] = "";
-        rc = store_log(c->store, &d.row, e);
-    }
-    if (!rc)
-        c->failed++;
+    char id[33];
+    draft_start(&d, it, &k);
+    const char **v = d.row.v;
+    item_id_hex(&it->id, id);
+    v[COL_NAME] = *v[COL_NAME] ? v[COL_NAME] : "unnamed";
+    v[COL_SNIPPET] = *v[COL_SNIPPET] ? v[COL_SNIPPET] : id;
+    d.reason = one_line(reason);
+    v[COL_STATUS] = status;
+    v[COL_REASON] = d.reason;
+    v[COL_STAGE] = stage;
+    v[COL_NOTE] = "";
+    enum err_code rc = d.reason
+                           ? store_log(c->store, &d.row, e)
+                           : err_set(e, ERR_NOMEM, "no memory for a reason");
+    c->noted += rc == OK;
     draft_free(&d);
     return rc;
+}
+
+/* What failed in a stage before. */
+static enum err_code note_failure(struct ctx *c, const struct item *it,
+                                  struct err *e)
+{
+    enum err_code code = err_from_word(item_str(it, "error_code", ""));
+    /* Before there is a frame, bad data means that it cannot be decoded. */
+    return write_failure(c, it, store_status(code, !item_tensor(it, "frame")),
+                         item_str(it, "error_text", ""),
+                         item_str(it, "error_stage", ""), e);
+}
+
+/* What failed here. A store that cannot take the pictures may still take the
+ * row; where it cannot, the dead letter is what is left. */
+static void writer_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct ctx *c = ctx;
+    struct err e = {0};
+    enum err_code rc = item_get(in, "error_code")
+                           ? note_failure(c, in, &e)
+                           : write_failure(c, in,
+                                           why->code == ERR_IO
+                                               ? "write error"
+                                               : store_status(why->code, false),
+                                           why->text, stage_instance(s), &e);
+    c->own++;
+    if (rc && c->unnoted++ == 0)
+        log_warn("a failure has no row in the store: %s", e.text);
 }
 
 static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
@@ -332,7 +367,7 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
     enum err_code rc = OK;
     (void)s;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = item_get(in[i], "error_code") ? write_failure(c, in[i], e)
+        rc = item_get(in[i], "error_code") ? note_failure(c, in[i], e)
                                            : write_sample(c, in[i], e);
     return rc;
 }
@@ -345,7 +380,15 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
     if (rc)
         return rc;
     stage_report(s, "%zu files written, %zu were there, %zu failures noted",
-                 c->written, c->there, c->failed);
+                 c->written, c->there, c->noted);
+    if (c->own)
+        stage_report(s,
+                     "%zu samples could not be stored%s; their reasons are in "
+                     "the dead letters",
+                     c->own, c->unnoted ? "" : " (index.csv has them)");
+    if (c->unnoted)
+        stage_report(s, "%zu of them have no row: the store took none",
+                     c->unnoted);
     if (stage_replica(s) == 0)
         stage_report(s,
                      "%s: %zu snippets (%zu finished), %zu samples ok, %zu "
@@ -411,6 +454,7 @@ static const struct stage_desc desc = {
     .ctx_size = sizeof(struct ctx),
     .open = writer_open,
     .transform = writer_transform,
+    .failed = writer_failed,
     .finish = writer_finish,
     .close = writer_close,
 };

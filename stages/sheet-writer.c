@@ -18,7 +18,7 @@ struct ctx {
     int picture, cells, labels;
     int64_t columns, cell;
     bool source, overwrite;
-    size_t made;
+    size_t made, failed;
 };
 
 static const char *const picture_fields[] = {"generated", "frame", "pose"};
@@ -106,12 +106,27 @@ static enum err_code sheet_transform(void *ctx, struct stage *s,
     return rc;
 }
 
+static void sheet_failed(void *ctx, struct stage *s, const struct item *in,
+                         const struct err *why)
+{
+    struct ctx *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
+}
+
 static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
     struct sheet_options o = options(c);
     size_t incomplete;
     enum err_code rc = sheet_finish(&o, &incomplete, e);
+    if (c->failed)
+        stage_report(s,
+                     "%zu cells failed: their reasons are in the dead "
+                     "letters",
+                     c->failed);
     if (rc)
         return rc;
     stage_report(s, "%zu sheet%s made in %s", c->made, c->made == 1 ? "" : "s",
@@ -162,6 +177,7 @@ static const struct stage_desc desc = {
     .params = params,
     .ctx_size = sizeof(struct ctx),
     .transform = sheet_transform,
+    .failed = sheet_failed,
     .finish = sheet_done,
 };
 

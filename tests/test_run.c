@@ -230,6 +230,45 @@ static void test_dead_letters(void **state)
     item_free(&it);
 }
 
+/* Where else it goes: $TMPDIR, /tmp; a name too long for sockets. */
+static void run_folder_elsewhere(void)
+{
+    struct rundir a = {.lock_fd = -1};
+    struct err e = {0};
+    char path[400], where[300];
+    const char *old = getenv("TMPDIR");
+    char *kept = old ? mem_strdup(old) : NULL;
+    setenv("XDG_RUNTIME_DIR", "/no/such/folder", 1);
+    unsetenv("TMPDIR");
+    assert_int_equal(rundir_new(&a, &e), OK);
+    assert_int_equal(strncmp(a.path, "/tmp/facet-", 11), 0);
+    assert_string_equal(a.path, a.real);
+    rundir_free(&a);
+    setenv("TMPDIR", dir, 1);
+    assert_int_equal(rundir_new(&a, &e), OK);
+    assert_int_equal(strncmp(a.path, dir, strlen(dir)), 0);
+    rundir_free(&a);
+    snprintf(where, sizeof where, "%s/%0200d", dir, 0);
+    assert_int_equal(mkdir(where, 0700), 0);
+    setenv("TMPDIR", where, 1);
+    assert_int_equal(rundir_new(&a, &e), OK);
+    assert_int_equal(strncmp(a.real, where, strlen(where)), 0);
+    assert_int_equal(strncmp(a.path, "/proc/", 6), 0);
+    snprintf(path, sizeof path, "%s/x", a.path);
+    assert_int_equal(file_write_atomic(path, "1", 1, &e), OK);
+    snprintf(path, sizeof path, "%s/x", a.real);
+    assert_true(file_exists(path));
+    snprintf(path, sizeof path, "%s", a.real);
+    rundir_free(&a);
+    assert_false(file_is_dir(path));
+    assert_int_equal(rmdir(where), 0);
+    if (kept)
+        setenv("TMPDIR", kept, 1);
+    else
+        unsetenv("TMPDIR");
+    mem_free(kept);
+}
+
 static void test_run_folder(void **state)
 {
     struct rundir a = {.lock_fd = -1}, b = {.lock_fd = -1};
@@ -262,11 +301,7 @@ static void test_run_folder(void **state)
     assert_false(file_is_dir(path));
     rundir_free(&b);
     rundir_free(&b);
-    /* Too long for a socket, or not there: /tmp. */
-    setenv("XDG_RUNTIME_DIR", "/no/such/folder", 1);
-    assert_int_equal(rundir_new(&a, &e), OK);
-    assert_int_equal(strncmp(a.path, "/tmp/facet-", 11), 0);
-    rundir_free(&a);
+    run_folder_elsewhere();
 }
 
 static void test_plan(void **state)

@@ -210,6 +210,16 @@ static void test_layout(void **state)
     }
     for (size_t i = 0; i < 6; i++)
         mem_free(seen[i]);
+    /* ... nor do a view of one and a sample of another: a.jpg 1 12, a.jpg_1 12
+     */
+    struct store_key view = {"a/b", "a.jpg", "", "a", 1, 12};
+    struct store_key sample = {"a/b", "a.jpg_1", "", "a", 12, -1};
+    seen[0] = store_file_path(STORE_IDENTITY, STORE_GENERATED, &view, "png");
+    seen[1] = store_file_path(STORE_IDENTITY, STORE_FRAME, &sample, "png");
+    assert_string_equal(seen[0], "all/a/b__a.jpg_1_12.png");
+    assert_string_not_equal(seen[0], seen[1]);
+    mem_free(seen[0]);
+    mem_free(seen[1]);
     struct err e = {0};
     struct store_key odd = {"id/../..", "s", "", "", 0, -1};
     assert_int_equal(store_check_key(STORE_PAIRS, &odd, &e), ERR_DATA);

@@ -250,3 +250,25 @@ void text_plain(char *s, size_t n)
             p[i] = p[i + 1] = '?';
     }
 }
+
+char *text_escaped(const char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    bool utf8 = text_is_utf8(s, strlen(s));
+    char *out = mem_alloc(4 * strlen(s) + 1);
+    size_t k = 0;
+    for (; out && *s; s++) {
+        uint8_t c = (uint8_t)*s;
+        if (c >= 0x20 && c != 0x7f && (c < 0x80 || utf8)) {
+            out[k++] = *s;
+        } else {
+            out[k++] = '\\';
+            out[k++] = 'x';
+            out[k++] = hex[c >> 4];
+            out[k++] = hex[c & 15];
+        }
+    }
+    if (out)
+        out[k] = 0;
+    return out;
+}

@@ -38,5 +38,9 @@ bool text_is_utf8(const char *s, size_t n);
 /* Turn control characters of s[n] (C0 with line ends, DEL, and C1 in UTF-8)
  * into '?': what a file or a peer says can then be shown on a terminal. */
 void text_plain(char *s, size_t n);
+/* Any bytes as a text that can be shown, sent and read back by a person, new
+ * memory: control characters, and bytes above 0x7f where s is not UTF-8, as
+ * \xNN. NULL: no memory. */
+char *text_escaped(const char *s) MUST_USE;
 
 #endif

@@ -172,19 +172,20 @@ struct tape *tape_open_read(const char *path, struct err *e)
 /* Open a new file beside t->path, under a name that no other process uses. */
 static enum err_code open_temporary(struct tape *t, struct err *e)
 {
-    const char *base = path_base(t->path);
-    size_t dir = (size_t)(base - t->path);
+    char *stem = file_temporary_stem(t->path);
     int fd = -1;
     for (int i = 0; i < 100 && fd < 0; i++) {
         mem_free(t->tmp);
-        t->tmp = mem_printf("%.*s.tmp-%s-%ld-%d", (int)dir, t->path, base,
-                            (long)getpid(), i);
-        if (!t->tmp)
+        t->tmp = stem ? mem_printf("%s%ld-%d", stem, (long)getpid(), i) : NULL;
+        if (!t->tmp) {
+            mem_free(stem);
             return err_set(e, ERR_NOMEM, "no memory for a path");
+        }
         fd = open(t->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST)
             break;
     }
+    mem_free(stem);
     if (fd >= 0)
         t->f = fdopen(fd, "wb");
     if (t->f)

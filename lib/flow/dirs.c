@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 
@@ -119,9 +120,41 @@ void stage_dirs_free(char ***dirs)
     *dirs = NULL;
 }
 
+/* Is there something of that name which cannot be run? *why: 0, it is no
+ * program, or errno. New memory; NULL if there is nothing. */
+static char *near_miss(const char *const *dirs, const char *name, int *why)
+{
+    for (size_t i = 0; dirs && dirs[i]; i++) {
+        struct stat st;
+        char *p = path_join(dirs[i], name);
+        *why = 0;
+        if (p && stat(p, &st) == 0) {
+            if (S_ISREG(st.st_mode) && access(p, X_OK) != 0)
+                *why = errno;
+            return p;
+        }
+        *why = errno;
+        if (p && *why != ENOENT && *why != ENOTDIR)
+            return p;
+        mem_free(p);
+    }
+    return NULL;
+}
+
 static enum err_code not_found(const char *const *dirs, const char *name,
                                struct err *e)
 {
+    int why;
+    char *there = *name && *name != '.' ? near_miss(dirs, name, &why) : NULL;
+    if (there) {
+        if (why)
+            err_errno(e, ERR_NOTFOUND, why, "cannot run '%s'", there);
+        else
+            err_set(e, ERR_NOTFOUND, "cannot run '%s': not an executable file",
+                    there);
+        mem_free(there);
+        return ERR_NOTFOUND;
+    }
     struct stage_list all;
     char searched[300] = "";
     size_t used = 0;
@@ -183,9 +216,18 @@ static enum err_code list_dir(const char *dir, struct stage_list *l,
     struct dirent *d;
     enum err_code rc = OK;
     DIR *h = opendir(dir);
-    if (!h)
-        return OK; /* gone meanwhile */
-    while (rc == OK && (d = readdir(h)) != NULL && l->n < MAX_STAGES) {
+    if (!h) { /* ENOENT: gone meanwhile */
+        if (errno != ENOENT)
+            log_warn("stages in '%s' are not found: %s", dir, strerror(errno));
+        return OK;
+    }
+    while (rc == OK && l->n < MAX_STAGES) {
+        errno = 0;
+        d = readdir(h);
+        if (!d && errno)
+            log_warn("cannot read folder '%s': %s", dir, strerror(errno));
+        if (!d)
+            break;
         if (d->d_name[0] == '.' || listed(l, d->d_name))
             continue;
         char *path = path_join(dir, d->d_name);

@@ -2,13 +2,13 @@
  * look things up. */
 #include "lib/flow/stage.h"
 
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/cores.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -113,10 +113,7 @@ static int default_threads(void)
     const char *s = getenv("FACET_THREADS");
     if (s && text_to_i64(s, &n) && n >= 1 && n <= 4096)
         return (int)n;
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    return 1;
+    return cores_usable("");
 }
 
 static enum err_code read_args(struct stage *s, int argc, char **argv,

@@ -96,6 +96,12 @@ struct stage_desc {
      * one item too. The run goes on. */
     enum err_code (*transform)(void *ctx, struct stage *s,
                                struct item *const *in, size_t n, struct err *e);
+    /* One input has failed for good: its transform, after the last attempt,
+     * or its fields, which transform then never saw. For a sink that keeps a
+     * record of failures. The item is as it came; why says what is wrong. It
+     * is set aside whatever is done here. NULL ok. */
+    void (*failed)(void *ctx, struct stage *s, const struct item *in,
+                   const struct err *why);
     /* All input is done. A sink writes its summary (stage_report). NULL ok.
      * An error here fails the run. */
     enum err_code (*finish)(void *ctx, struct stage *s, struct err *e);
@@ -126,9 +132,10 @@ enum err_code stage_emit_late(struct stage *s, const char *port,
 
 /* Set one input item of the current transform aside as failed; code and text
  * are the reason. Children that it already has stay. A source may give an item
- * that it has made but not emitted, for what it could not read (name and path
- * as fields, item_set_key as for stage_emit): it goes to the dead letters and
- * out on `failed` like a failed input, and stays the source's to free. */
+ * that it has made but not emitted, for what it could not read (item_set_key as
+ * for stage_emit): it goes to the dead letters and out on `failed` like a failed
+ * input, and stays the source's to free. Pipelines count on it to have those
+ * str fields of the first output port that are not optional. */
 void stage_fail(struct stage *s, const struct item *in, enum err_code code,
                 const char *fmt, ...) PRINTF_LIKE(4, 5);
 

@@ -459,9 +459,13 @@ enum err_code stage_process(struct stage *s, struct work *const *w, size_t n,
         rc = call(s, good, n_good, e);
     for (size_t i = 0; !rc && i < n_good; i++)
         rc = retry(s, good[i], e);
-    for (size_t i = 0; !rc && i < n; i++)
-        if (w[i]->failed)
-            rc = s->io.fail(s->io.arg, w[i], e);
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (!w[i]->failed)
+            continue;
+        if (s->desc->failed)
+            s->desc->failed(s->ctx, s, w[i]->item, &w[i]->why);
+        rc = s->broken ? (*e = s->fatal).code : s->io.fail(s->io.arg, w[i], e);
+    }
     for (size_t i = 0; !rc && i < n; i++)
         rc = s->io.settle(s->io.arg, w[i], e);
     return rc;

@@ -466,7 +466,7 @@ enum err_code supervisor_run(const struct pipeline *p,
 {
     struct supervisor s = {.p = p, .o = *o, .signal_fd = -1};
     sigset_t old;
-    s.dir.lock_fd = -1;
+    s.dir.lock_fd = s.dir.dir_fd = -1;
     if (!s.o.launcher)
         s.o.launcher = &launcher_local;
     if (s.o.hello_timeout_s <= 0)

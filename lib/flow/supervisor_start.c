@@ -1,23 +1,24 @@
 /* The supervisor's beginning: which processes, how started, how wired. */
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cores.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/flow/supervisor_internal.h"
 
 #define MAX_PROCS 1024
+/* Open files of a process; seen: 16 and 2. */
+#define FILES_OWN ((size_t)24)
+#define FILES_PEER ((size_t)3)
 #define WIRING_MAX (1u << 20)
 
 int supervisor_cores(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    return 1;
+    return cores_usable("");
 }
 
 static bool is_transform(const struct pipe_stage *st)
@@ -57,6 +58,10 @@ enum err_code supervisor_make_procs(struct supervisor *s, struct err *e)
         if (n > MAX_PROCS)
             return err_set(e, ERR_ARG, "more than %d processes", MAX_PROCS);
     }
+    /* Of any process, the runner or one that talks to all others. */
+    enum err_code rc = limits_open_files(FILES_OWN + FILES_PEER * n, e);
+    if (rc)
+        return err_wrap(e, "%zu processes", n);
     s->proc = mem_calloc(n, sizeof *s->proc);
     s->fds = mem_calloc(n + 1, sizeof *s->fds);
     if (!s->proc || !s->fds)

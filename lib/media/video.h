@@ -87,7 +87,7 @@ struct video_writer;
 
 /* Start an MP4 at path (H.264 where libx264 is there, else MPEG-4 part 2) for
  * frames of one size, 4:2:0 (4:4:4 for odd sizes), BT.601 limited range,
- * tagged. It is written to ".tmp-<name>" beside path; missing folders are
+ * tagged. It is written to ".tmp-<name>-<process>" beside path; missing folders are
  * made. The bytes depend on the frames and options alone. */
 enum err_code video_writer_open(const char *path, int64_t height, int64_t width,
                                 const struct video_writer_options *o,

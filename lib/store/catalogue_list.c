@@ -69,7 +69,7 @@ static enum err_code add_record(struct list *l, char *const *f, size_t n,
         (v[C_IDENTITY] && !en.identity) || (seed && (!en.name || !en.snippet)))
         rc = err_set(e, ERR_NOMEM, "no memory for a listing");
     struct err why;
-    if (!rc && store_check_path(en.path, "path", 32, &why) &&
+    if (!rc && store_check_path(en.path, "path", STORE_PARTS, &why) &&
         text_is_utf8(en.path, strlen(en.path)))
         rc = err_set(e, ERR_DATA, "line %zu: %s", l->line, why.text);
     if (!rc && l->c->n == l->cap) {

@@ -7,13 +7,12 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 
-#define NAME_PARTS 24
 #define ANY_NUMBER 1000000000 /* samples and views are smaller than this */
 
 enum err_code store_check_key(enum store_layout layout,
                               const struct store_key *k, struct err *e)
 {
-    enum err_code rc = store_check_path(k->name, "name", NAME_PARTS, e);
+    enum err_code rc = store_check_path(k->name, "name", STORE_PARTS, e);
     if (!rc)
         rc = store_check_path(k->snippet, "snippet", 1, e);
     if (!rc && k->sample >= ANY_NUMBER)
@@ -27,6 +26,16 @@ enum err_code store_check_key(enum store_layout layout,
     if (*k->set)
         rc = store_check_path(k->set, "set", 1, e);
     return rc ? rc : store_check_path(k->identity, "identity", 1, e);
+}
+
+/* Does s end as the number of a sample does, "_12"? With the next number behind
+ * it, it would look like another's. */
+static bool numbered(const char *s)
+{
+    size_t n = strlen(s), digits = 0;
+    while (digits < n && s[n - 1 - digits] >= '0' && s[n - 1 - digits] <= '9')
+        digits++;
+    return digits && digits < n && s[n - 1 - digits] == '_';
 }
 
 /* name without its leading identity part and the snippet, as one path part.
@@ -51,7 +60,7 @@ static char *flat_name(const struct store_key *k)
     char *out = mem_printf("%s%s%s", flat, *rest ? "__" : "", k->snippet);
     mem_free(flat);
     if (!out || (led && !strstr(k->name, "__") && !strstr(k->snippet, "__") &&
-                 !strstr(out, "___")))
+                 !strstr(out, "___") && !numbered(k->snippet)))
         return out;
     uint64_t h = store_hash(1, k->name, strlen(k->name));
     char *longer =

@@ -27,6 +27,12 @@ enum err_code store_reader_rewind(struct store_reader *r,
                                   struct err *e) MUST_USE;
 void store_reader_close(struct store_reader **r);
 
+/* Of a bare tree: files and folders that may hold samples and cannot be read,
+ * sorted by path; of a store none (its index knows). The reader's. */
+struct file_bad;
+const struct file_bad *store_reader_lost(const struct store_reader *r,
+                                         size_t *n);
+
 /* landmarks_<i>.csv: points f32[68,3] and scores f32[68] (NULL where the file
  * has none). ERR_DATA names the line. Untrusted. */
 enum err_code store_read_landmarks(const char *path, struct tensor **points,

@@ -58,9 +58,14 @@ enum err_code store_writers(const char *root, int64_t **out, size_t *n,
     DIR *d = opendir(dir);
     if (!d && errno != ENOENT)
         rc = err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
-    struct dirent *entry;
-    while (!rc && d && (entry = readdir(d))) {
+    while (!rc && d) {
         int64_t number;
+        errno = 0; /* a journal that is not seen would be rows lost */
+        struct dirent *entry = readdir(d);
+        if (!entry && errno)
+            rc = err_errno(e, ERR_IO, errno, "cannot read folder '%s'", dir);
+        if (!entry)
+            break;
         if (!text_starts(entry->d_name, STORE_WRITER) ||
             !text_to_i64(entry->d_name + strlen(STORE_WRITER), &number))
             continue;
@@ -288,7 +293,7 @@ enum err_code store_scan_open(const char *root, struct store_scan **out,
     }
     int fd = open(lock, O_RDONLY | O_CLOEXEC);
     mem_free(lock);
-    while (fd >= 0 && flock(fd, LOCK_SH) != 0 && errno == EINTR)
+    while (fd >= 0 && file_flock(fd, LOCK_SH) != 0 && errno == EINTR)
         ;
     enum err_code rc = store_scan_open_locked(root, out, e);
     if (fd >= 0)

@@ -208,8 +208,10 @@ enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
         lock = lock_sheets(o->root, &why);
         rc = lock < 0 ? err_set(e, why.code, "%s", why.text)
                       : file_walk(cells, PENDING_MAX, &l, e);
+        rc = rc ? rc : file_list_whole(&l, e);
     }
     char *last = NULL; /* the folder before: files come sorted */
+    enum err_code bad = OK;
     for (size_t i = 0; !rc && i < l.n; i++) {
         const char *base = path_base(l.names[i]);
         size_t len = base > l.names[i] ? (size_t)(base - l.names[i] - 1) : 0;
@@ -219,10 +221,17 @@ enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
         mem_free(last);
         last = mem_strndup(l.names[i], len);
         bool whole = false;
-        rc = last ? compose(o, last, false, &whole, e)
-                  : err_set(e, ERR_NOMEM, "no memory for a path");
-        *n += !rc && !whole;
+        /* One that cannot be written does not keep the others. */
+        enum err_code one = last ? compose(o, last, false, &whole, &why)
+                                 : err_set(&why, ERR_NOMEM, "no memory");
+        if (one && !bad)
+            bad = err_set(e, one, "sheet of '%s': %s", last ? last : "",
+                          why.text);
+        if (one == ERR_NOMEM)
+            break;
+        *n += !one && !whole;
     }
+    rc = rc ? rc : bad;
     mem_free(last);
     file_list_free(&l);
     if (lock >= 0)

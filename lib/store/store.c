@@ -17,6 +17,7 @@
 
 #define FORMAT_MAX 4096
 #define JOURNAL_ROLL ((off_t)16 << 20) /* merged at this size */
+#define RESERVE ((off_t)256 << 10)     /* of a journal, for a full disk */
 #define PART_MAX 255                   /* NAME_MAX of usual file systems */
 
 struct store {
@@ -152,9 +153,9 @@ static char *writer_dir(const char *root, int64_t number)
 static bool writer_lives(const char *dir)
 {
     char *path = path_join(dir, STORE_JOURNAL);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    bool lives =
-        fd < 0 ? !path || errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) != 0;
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    bool lives = fd < 0 ? !path || errno != ENOENT
+                        : file_flock(fd, LOCK_EX | LOCK_NB) != 0;
     if (fd >= 0)
         close(fd);
     mem_free(path);
@@ -210,6 +211,13 @@ static enum err_code reap(const char *root, enum store_layout layout,
     return rc;
 }
 
+/* Room for the rows of what fails because the disk is full. Where the file
+ * system cannot promise it there is none. */
+static void reserve_rows(const struct store *s)
+{
+    (void)!fallocate(s->journal, FALLOC_FL_KEEP_SIZE, 0, RESERVE);
+}
+
 /* Make this writer's folder and its locked journal; the store's lock is
  * held, so nobody takes the folder for a dead writer's in between. */
 static enum err_code start_writer(struct store *s, struct err *e)
@@ -225,9 +233,10 @@ static enum err_code start_writer(struct store *s, struct err *e)
         open(s->journal_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (s->journal < 0)
         return err_errno(e, ERR_IO, errno, "cannot make '%s'", s->journal_path);
-    if (flock(s->journal, LOCK_EX | LOCK_NB) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot lock '%s'", s->journal_path);
+    if (file_flock(s->journal, LOCK_EX | LOCK_NB) != 0)
+        return file_lock_error(s->journal_path, errno, e);
     s->journal_size = 0;
+    reserve_rows(s);
     return OK;
 }
 
@@ -344,7 +353,7 @@ enum err_code store_write_via(const char *tmp, const char *path,
 enum err_code store_put(struct store *s, const char *rel, const void *data,
                         size_t n, struct err *e)
 {
-    enum err_code rc = store_check_path(rel, "stored file", 64, e);
+    enum err_code rc = store_check_path(rel, "stored file", STORE_PARTS, e);
     if (rc)
         return rc;
     char *part = mem_strdup(rel);
@@ -384,8 +393,10 @@ static enum err_code merge_own(struct store *s, bool more,
         if (ftruncate(s->journal, 0) != 0 || lseek(s->journal, 0, SEEK_SET))
             rc = err_errno(e, ERR_IO, errno, "cannot empty '%s'",
                            s->journal_path);
-        else
+        else {
             s->journal_size = 0;
+            reserve_rows(s);
+        }
     } else if (!rc) {
         close(s->journal);
         s->journal = -1;

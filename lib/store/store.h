@@ -55,10 +55,11 @@ void store_close(struct store **s);
  * and it can be written; used before listing what is done. */
 enum err_code store_recover(const char *root, struct err *e) MUST_USE;
 
-/* Is s one to three path parts (depth of them at most) that may stand below a
- * root: not empty, not absolute, no ".", "..", empty or over-long part, no
- * control character, UTF-8, no leading '.' of a part (hidden)? ERR_DATA names
- * `what`. Untrusted. */
+/* More path parts than any path that can be opened has. */
+#define STORE_PARTS 2048
+/* Is s one to `depth` path parts that may stand below a root: not empty, not
+ * absolute, no ".", "..", empty or over-long part, no control character, UTF-8,
+ * no leading '.' of a part (hidden)? ERR_DATA names `what`. Untrusted. */
 enum err_code store_check_path(const char *s, const char *what, int depth,
                                struct err *e) MUST_USE;
 

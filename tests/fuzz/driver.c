@@ -108,7 +108,7 @@ static bool add_path(const char *path)
         (void)fprintf(stderr, "%s\n", e.text);
         return false;
     }
-    bool fine = true;
+    bool fine = file_list_whole(&l, &e) == OK;
     for (size_t i = 0; i < l.n && fine; i++) {
         char *full = path_join(path, l.names[i]);
         fine = full && add(full);
