@@ -301,6 +301,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "root overwrite",
     .ctx_size = sizeof(struct writer),
     .open = writer_open,
     .transform = writer_transform,

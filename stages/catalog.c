@@ -255,6 +255,8 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out,
     .params = params,
+    .aside = "root list pattern identity set split seed shard "
+             "shards limit done sheets retry",
     .ctx_size = sizeof(struct ctx),
     .open = catalog_open,
     .produce = catalog_produce,

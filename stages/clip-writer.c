@@ -302,6 +302,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "root overwrite max-open buffer",
     .ctx_size = sizeof(struct writer),
     .transform = writer_transform,
     .finish = writer_finish,

@@ -261,6 +261,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out,
     .params = params,
+    .aside = "root set shard shards limit",
     .ctx_size = sizeof(struct ctx),
     .open = reader_open,
     .produce = reader_produce,

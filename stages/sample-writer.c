@@ -408,6 +408,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in,
     .params = params,
+    .aside = "root overwrite",
     .ctx_size = sizeof(struct ctx),
     .open = writer_open,
     .transform = writer_transform,

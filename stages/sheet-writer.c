@@ -160,6 +160,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in,
     .params = params,
+    .aside = "root overwrite",
     .ctx_size = sizeof(struct ctx),
     .transform = sheet_transform,
     .finish = sheet_done,

@@ -258,6 +258,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .weights = "model",
     .ctx_size = sizeof(struct face_detector),
     .open = detector_open,
     .transform = detector_transform,
