@@ -1,6 +1,7 @@
 /* catalog: lists clips or pictures below a folder, in a fixed order. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/file.h"
@@ -9,21 +10,19 @@
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
 #include "lib/store/catalogue.h"
-#include "lib/store/done.h"
-
-enum retry { RETRY_NONE, RETRY_FAILED, RETRY_ALL };
+#include "lib/store/due.h"
 
 #define EMIT_AT_ONCE 16
 
 struct ctx {
     /* parameters */
     const char *root, *list, *pattern, *set, *done, *sheets;
-    int media, identity, retry;
+    int media, identity, retry, sources;
     int64_t limit, seed, shard, shards;
     double split;
     /* state */
     struct catalogue cat;
-    struct store_done *table;
+    struct due *due;   /* NULL: no store to compare with */
     size_t next, todo; /* entries[0 .. todo-1] are to be emitted */
     bool reported;
 };
@@ -46,20 +45,17 @@ static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
 /* Is there something to do for this one? */
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
-    struct store_done_entry d;
-    bool known =
-        c->table && store_done_find(c->table, en->name, en->snippet, &d);
-    switch ((enum retry)c->retry) {
-    case RETRY_ALL:
+    bool views, yes;
+    if (!c->due)
         return true;
-    case RETRY_FAILED:
-        return known && d.failed;
-    case RETRY_NONE:
-        break;
-    }
-    if (!known || !d.finished)
+    char *path = path_join(c->root, en->path);
+    if (!path)
         return true;
-    return *c->sheets && d.views && sheet_missing(c, en);
+    const struct due_source s = {path, en->name, en->snippet, en->set,
+                                 en->identity};
+    yes = due_ask(c->due, &s, &views);
+    mem_free(path);
+    return yes || (*c->sheets && views && sheet_missing(c, en));
 }
 
 /* Move what is due to the front, order kept. */
@@ -84,12 +80,21 @@ static void report(struct ctx *c, struct stage *s)
     c->reported = true;
     if (c->cat.bad_names)
         stage_report(s, "%zu files left out for their names", c->cat.bad_names);
-    if (c->table && c->todo < c->cat.n)
-        stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
+    if (!c->due)
+        return;
+    struct due_counts n = due_counts(c->due);
+    char more[80] = "";
+    if (n.kept)
+        snprintf(more, sizeof more, "; %zu of other settings or sources kept",
+                 n.kept);
+    if (c->todo < c->cat.n)
+        stage_report(s, "%zu listed, %zu left out (%s%s), %zu to do", c->cat.n,
                      c->cat.n - c->todo,
-                     c->retry == RETRY_FAILED ? "not failed"
-                                              : "finished before",
-                     c->todo);
+                     c->retry == DUE_FAILED ? "not failed" : "finished before",
+                     more, c->todo);
+    if (n.source)
+        stage_report(s, "%zu of them changed since they were stored: anew",
+                     n.source);
 }
 
 static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
@@ -108,13 +113,15 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .shards = c->shards,
         .limit = c->limit,
     };
-    if (c->retry == RETRY_FAILED && !*c->done)
+    if (c->retry == DUE_FAILED && !*c->done)
         return err_set(e, ERR_ARG,
                        "retry=failed needs `done`, the store "
                        "that knows what failed");
     enum err_code rc = catalogue_load(&o, &c->cat, e);
+    const struct due_options d = {c->done, stage_sinks(s),
+                                  (enum due_retry)c->retry, c->sources == 1};
     if (!rc && *c->done)
-        rc = store_done_load(c->done, &c->table, e);
+        rc = due_open(&d, &c->due, e);
     if (rc)
         return rc;
     leave_out_done(c);
@@ -146,6 +153,9 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         rc = item_set_str(it, "set", en->set, e);
     if (!rc)
         rc = item_set_str(it, "media", en->media, e);
+    const char *hash = !rc && c->due ? due_hash(c->due, path) : "";
+    if (!rc && *hash)
+        rc = item_set_str(it, "source_hash", hash, e);
     mem_free(path);
     if (rc) {
         item_free(&it);
@@ -204,7 +214,7 @@ static void catalog_close(void *ctx)
 {
     struct ctx *c = ctx;
     catalogue_free(&c->cat);
-    store_done_free(&c->table);
+    due_close(&c->due);
 }
 
 #define AT(m) offsetof(struct ctx, m)
@@ -234,18 +244,25 @@ static const struct stage_param params[] = {
     {"limit", PARAM_INT, AT(limit), "0", 0, 1e15, NULL, NULL,
      "take the first so many; 0: all"},
     {"done", PARAM_PATH, AT(done), "", 0, 0, NULL, NULL,
-     "store whose finished snippets are left out"},
+     "store whose finished snippets are left out, as far as they are of these "
+     "settings and files"},
     {"sheets", PARAM_PATH, AT(sheets), "", 0, 0, NULL, NULL,
      "folder of sheet-writer: finished views without their sheet are taken "
      "again"},
     {"retry", PARAM_ENUM, AT(retry), "none", 0, 0, "none|failed|all", NULL,
      "none: what has no outcome in `done`; failed: only what failed there; "
      "all: everything"},
+    {"sources", PARAM_ENUM, AT(sources), "stamps", 0, 0, "stamps|bytes", NULL,
+     "how a file that `done` has finished is known to be the same: stamps: its "
+     "inode, size and times, else its bytes; bytes: every file is read"},
     {0}};
 
 static const struct stage_port out[] = {
-    {"out", "path str, name str, snippet str, identity str, set str, media str",
-     "one item a clip or picture, sorted by bytes of the path"},
+    {"out",
+     "path str, name str, snippet str, identity str, set str, media str, "
+     "source_hash str?",
+     "one item a clip or picture, sorted by bytes of the path; the hash of the "
+     "file where there is a store to compare with"},
     {0}};
 
 static const struct stage_desc desc = {
@@ -256,7 +273,7 @@ static const struct stage_desc desc = {
     .out = out,
     .params = params,
     .aside = "root list pattern identity set split seed shard "
-             "shards limit done sheets retry",
+             "shards limit done sheets retry sources",
     .ctx_size = sizeof(struct ctx),
     .open = catalog_open,
     .produce = catalog_produce,
