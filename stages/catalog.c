@@ -27,25 +27,10 @@ struct ctx {
     bool reported;
 };
 
-/* Is the sheet of a finished picture's views missing or still in pieces? A
- * kill can come between the store's commit and the sheet's. */
-static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
-{
-    char *sheet =
-        mem_printf("%s/%s/%s/sheet_0.png", c->sheets, en->name, en->snippet);
-    char *cells =
-        mem_printf("%s/.sheets/%s/%s/0", c->sheets, en->name, en->snippet);
-    bool missing =
-        sheet && cells && (!file_exists(sheet) || file_exists(cells));
-    mem_free(sheet);
-    mem_free(cells);
-    return missing;
-}
-
 /* Is there something to do for this one? */
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
-    bool views, yes;
+    bool yes;
     if (!c->due)
         return true;
     char *path = path_join(c->root, en->path);
@@ -53,9 +38,9 @@ static bool due(const struct ctx *c, const struct catalogue_entry *en)
         return true;
     const struct due_source s = {path, en->name, en->snippet, en->set,
                                  en->identity};
-    yes = due_ask(c->due, &s, &views);
+    yes = due_ask(c->due, &s);
     mem_free(path);
-    return yes || (*c->sheets && views && sheet_missing(c, en));
+    return yes;
 }
 
 /* Move what is due to the front, order kept. */
@@ -118,7 +103,7 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
                        "retry=failed needs `done`, the store "
                        "that knows what failed");
     enum err_code rc = catalogue_load(&o, &c->cat, e);
-    const struct due_options d = {c->done, stage_sinks(s),
+    const struct due_options d = {c->done, c->sheets, stage_sinks(s),
                                   (enum due_retry)c->retry, c->sources == 1};
     if (!rc && *c->done)
         rc = due_open(&d, &c->due, e);
@@ -247,8 +232,9 @@ static const struct stage_param params[] = {
      "store whose finished snippets are left out, as far as they are of these "
      "settings and files"},
     {"sheets", PARAM_PATH, AT(sheets), "", 0, 0, NULL, NULL,
-     "folder of sheet-writer: finished views without their sheet are taken "
-     "again"},
+     "folder of sheet-writer: finished views whose sheet is missing or of "
+     "other "
+     "settings are taken again"},
     {"retry", PARAM_ENUM, AT(retry), "none", 0, 0, "none|failed|all", NULL,
      "none: what has no outcome in `done`; failed: only what failed there; "
      "all: everything"},

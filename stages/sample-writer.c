@@ -15,6 +15,7 @@
 #include "lib/flow/stage.h"
 #include "lib/media/image.h"
 #include "lib/store/done.h"
+#include "lib/store/keys.h"
 #include "lib/store/layout.h"
 #include "lib/store/policy.h"
 #include "lib/store/sources.h"
@@ -106,21 +107,8 @@ static void draft_free(struct draft *d)
     mem_free(d->reason);
 }
 
-/* The hash of the clip or picture: what the source says, else the file's. */
-static void take_source(struct draft *d, struct ctx *c, const struct item *it)
-{
-    struct err ignored;
-    const char *path = item_str(it, "path", "");
-    const char *said = item_str(it, "source_hash", NULL);
-    if (said)
-        snprintf(d->source, sizeof d->source, "%.32s", said);
-    else if (!*path || sources_hash(c->sources, path, d->source, &ignored))
-        d->source[0] = 0;
-    d->row.v[COL_SOURCE_HASH] = d->source;
-}
-
 /* What is common to samples and failures. */
-static enum err_code draft_start(struct draft *d, struct ctx *c,
+static enum err_code draft_start(struct draft *d, const struct ctx *c,
                                  const struct item *it, struct store_key *k,
                                  struct err *e)
 {
@@ -152,7 +140,8 @@ static enum err_code draft_start(struct draft *d, struct ctx *c,
     take_i64(d, COL_FRAME_INDEX, it, "frame_index");
     take_i64(d, COL_SEED, it, "seed");
     take_pose(d, it);
-    take_source(d, c, it);
+    keys_source(c->sources, it, d->source);
+    v[COL_SOURCE_HASH] = d->source;
     item_id_hex(&it->id, d->item);
     v[COL_ITEM] = d->item;
     const struct tensor *frame = item_tensor(it, "frame");

@@ -9,59 +9,65 @@
 #include "lib/base/mem.h"
 #include "lib/data/recipe.h"
 #include "lib/store/done.h"
+#include "lib/store/keys.h"
+#include "lib/store/sheet.h"
 #include "lib/store/sources.h"
+
+/* Where results lie, and the sinks of this run that write there. */
+struct place {
+    char *root;
+    char (*recipes)[RECIPE_HASH];
+    size_t n;
+    bool keep;
+};
 
 struct due {
     enum due_retry retry;
+    struct place store, sheets;
     struct store_done *table; /* NULL: no store */
     struct sources *sources;
-    char (*recipes)[RECIPE_HASH]; /* of the sinks that write there */
-    size_t n_recipes;
-    bool keep;
     char hash[33];
     struct due_counts counts;
 };
 
-/* The sinks that write to the store; *root: where, new memory. */
-static enum err_code read_sinks(struct due *d, const struct due_options *o,
-                                char **root, struct err *e)
+static enum err_code find_place(struct place *p, const char *root,
+                                const char *sinks, struct err *e)
 {
     struct recipe_sink k;
-    const char *text = o->sinks;
-    *root = mem_strdup(o->done);
-    while (*root && recipe_sink_next(&text, &k)) {
-        if (!recipe_same_root(k.root, o->done))
+    p->root = mem_strdup(root);
+    while (p->root && recipe_sink_next(&sinks, &k)) {
+        if (!recipe_same_root(k.root, root))
             continue;
         char(*grown)[RECIPE_HASH] =
-            mem_resize(d->recipes, d->n_recipes + 1, sizeof *grown);
+            mem_resize(p->recipes, p->n + 1, sizeof *grown);
         if (!grown)
             return err_set(e, ERR_NOMEM, "no memory for the settings");
-        d->recipes = grown;
-        snprintf(grown[d->n_recipes++], sizeof *grown, "%s", k.recipe);
-        d->keep = d->keep || strcmp(k.other, "keep") == 0;
+        p->recipes = grown;
+        snprintf(grown[p->n++], sizeof *grown, "%s", k.recipe);
+        p->keep = p->keep || strcmp(k.other, "keep") == 0;
         if (strcmp(k.other, "apart") == 0) {
-            mem_free(*root);
-            *root = path_join(k.root, k.apart);
+            mem_free(p->root);
+            p->root = path_join(k.root, k.apart);
         }
     }
-    return *root ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+    return p->root ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
 }
 
 enum err_code due_open(const struct due_options *o, struct due **out,
                        struct err *e)
 {
-    char *root = NULL;
     *out = NULL;
     struct due *d = mem_calloc(1, sizeof *d);
     if (!d)
         return err_set(e, ERR_NOMEM, "no memory to look at a store");
     d->retry = o->retry;
-    enum err_code rc = read_sinks(d, o, &root, e);
-    if (!rc && *root)
-        rc = store_done_load(root, &d->table, e);
+    enum err_code rc = find_place(&d->store, o->done, o->sinks, e);
     if (!rc)
-        rc = sources_open(root, o->bytes, &d->sources, e);
-    mem_free(root);
+        rc = find_place(&d->sheets, o->sheets, o->sinks, e);
+    if (!rc && *o->done)
+        rc = store_done_load(d->store.root, &d->table, e);
+    if (!rc)
+        rc = sources_open(d->store.root, o->bytes, &d->sources, e);
     if (rc)
         due_close(&d);
     *out = d;
@@ -80,10 +86,10 @@ static enum store_match match(struct due *d, const struct due_source *s,
                               const struct store_done_entry *en)
 {
     uint64_t about[2];
-    bool ours = !d->n_recipes;
-    for (size_t i = 0; i < d->n_recipes && !ours; i++)
-        ours = strcmp(d->recipes[i], en->recipe) == 0;
-    if (!d->n_recipes)
+    bool ours = false;
+    for (size_t i = 0; i < d->store.n && !ours; i++)
+        ours = strcmp(d->store.recipes[i], en->recipe) == 0;
+    if (!d->store.n)
         return STORE_MATCH; /* outside a pipeline: by name alone */
     if (!ours || en->mixed)
         return STORE_OTHER_RECIPE;
@@ -91,10 +97,28 @@ static enum store_match match(struct due *d, const struct due_source *s,
     return store_done_match(en, en->recipe, about);
 }
 
-bool due_ask(struct due *d, const struct due_source *s, bool *views)
+/* Is the sheet of a finished picture's views missing, in pieces, or of other
+ * settings? A kill can come between the store's commit and the sheet's. */
+static bool sheet_due(const struct due *d, const struct due_source *s)
+{
+    const struct place *p = &d->sheets;
+    char *rel = mem_printf("%s/%s/sheet_0.png", s->name, s->snippet);
+    char *sheet = rel ? path_join(p->root, rel) : NULL;
+    char *cells =
+        mem_printf("%s/.sheets/%s/%s/0", p->root, s->name, s->snippet);
+    bool is_due = sheet && cells && (!file_exists(sheet) || file_exists(cells));
+    if (sheet && !is_due && p->n && !p->keep)
+        is_due = !keys_known(p->root, SHEET_KEYS, rel,
+                             (const char(*)[33])p->recipes, p->n);
+    mem_free(rel);
+    mem_free(sheet);
+    mem_free(cells);
+    return is_due;
+}
+
+bool due_ask(struct due *d, const struct due_source *s)
 {
     struct store_done_entry en;
-    *views = false;
     bool known =
         d->table && store_done_find(d->table, s->name, s->snippet, &en);
     switch (d->retry) {
@@ -107,22 +131,16 @@ bool due_ask(struct due *d, const struct due_source *s, bool *views)
     }
     if (!known || !en.finished)
         return true;
-    *views = en.views;
     enum store_match m = match(d, s, &en);
     if (m == STORE_MATCH)
-        return false;
-    if (d->keep) {
+        return *d->sheets.root && en.views && sheet_due(d, s);
+    if (d->store.keep) {
         d->counts.kept++;
         return false;
     }
     d->counts.recipe += m == STORE_OTHER_RECIPE;
     d->counts.source += m == STORE_OTHER_SOURCE;
     return true;
-}
-
-bool due_knows(const struct due *d)
-{
-    return d->table != NULL;
 }
 
 struct due_counts due_counts(const struct due *d)
@@ -138,6 +156,9 @@ void due_close(struct due **dp)
     *dp = NULL;
     store_done_free(&d->table);
     sources_close(&d->sources);
-    mem_free(d->recipes);
+    mem_free(d->store.root);
+    mem_free(d->store.recipes);
+    mem_free(d->sheets.root);
+    mem_free(d->sheets.recipes);
     mem_free(d);
 }

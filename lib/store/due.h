@@ -11,8 +11,10 @@
 enum due_retry { DUE_NEW, DUE_FAILED, DUE_ALL };
 
 struct due_options {
-    const char *done;  /* root of the store, as the sink's `root`; "" none */
-    const char *sinks; /* stage_sinks */
+    const char *done;   /* root of the store, as the sink's `root`; "" none */
+    const char *sheets; /* root of the contact sheets; "" none: what is finished
+                           but whose sheet is not is due too */
+    const char *sinks;  /* stage_sinks */
     enum due_retry retry;
     bool bytes; /* read all sources: do not believe what is remembered */
 };
@@ -31,12 +33,11 @@ enum err_code due_open(const struct due_options *o, struct due **out,
 struct due_source {
     const char *path, *name, *snippet, *set, *identity;
 };
-/* Is it to be done? *views: it is finished, and has generated views. A source
- * that cannot be read counts as one of unknown content. */
-bool due_ask(struct due *d, const struct due_source *s, bool *views);
+/* Is it to be done? A source that cannot be read counts as one of unknown
+ * content. */
+bool due_ask(struct due *d, const struct due_source *s);
 /* The hash of a file's bytes, "" where it cannot be read. */
 const char *due_hash(struct due *d, const char *path);
-bool due_knows(const struct due *d); /* is there a store to compare with? */
 struct due_counts due_counts(const struct due *d);
 void due_close(struct due **d);
 

@@ -1,6 +1,7 @@
 /* A row of a sample store: encoding, order, words. */
 #include "lib/store/row.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -106,6 +107,19 @@ void store_sum(const void *data, size_t n, char out[STORE_SUM])
     char hex[33];
     hash_bytes(data, n, hex);
     (void)snprintf(out, STORE_SUM, "%zu-%s", n, hex);
+}
+
+enum err_code store_sum_file(const char *path, char out[STORE_SUM],
+                             struct err *e)
+{
+    struct stat st;
+    char hex[33];
+    enum err_code rc = hash_file(path, hex, e);
+    if (!rc && stat(path, &st) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot look at '%s'", path);
+    if (!rc)
+        (void)snprintf(out, STORE_SUM, "%zu-%s", (size_t)st.st_size, hex);
+    return rc;
 }
 
 bool store_sum_matches(const char *path, const char *sum)

@@ -99,6 +99,9 @@ enum err_code store_row_csv(const struct store_row *r, struct buf *b,
 #define STORE_SUM 56 /* bytes of a file's sum as text, with the NUL */
 /* The sum of n bytes: "<n>-<XXH3-128>". */
 void store_sum(const void *data, size_t n, char out[STORE_SUM]);
+/* Of a file. ERR_IO, ERR_NOTFOUND. */
+enum err_code store_sum_file(const char *path, char out[STORE_SUM],
+                             struct err *e) MUST_USE;
 /* Does the file hold the bytes of this sum? false also if it cannot be read.
  * Size first: most of what does not match is told without reading. */
 bool store_sum_matches(const char *path, const char *sum);
