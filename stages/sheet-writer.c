@@ -96,7 +96,9 @@ static enum err_code add_item(struct ctx *c, const struct item *it,
         .name = item_str(it, "name", ""),
         .snippet = item_str(it, "snippet", ""),
         .group = views ? item_i64(it, "sample", 0) : 0,
-        .index = item_i64(it, views ? "view" : "sample", -1),
+        .index = views
+                     ? item_i64(it, "view", -1)
+                     : item_i64(it, "sample", item_i64(it, "frame_index", -1)),
         .count = item_i64(it, views ? "n_views" : "n_frames", 0),
         .face = item_i64(it, "n_faces", 0) > 0 ? item_i64(it, "face", 0) : 0,
     };
@@ -241,7 +243,8 @@ static const struct stage_param params[] = {
 
 static const struct stage_port in[] = {
     {"in",
-     "name str, snippet str, sample i64?, n_frames i64?, view i64?, n_views "
+     "name str, snippet str, sample i64?, frame_index i64?, n_frames i64?, "
+     "view i64?, n_views "
      "i64?, generated u8[a,b,3]?, frame u8[H,W,3]?, pose u8[h,w,3]?, "
      "pose_deg f32[3]?, path str?, source_hash str?, face i64?, n_faces "
      "i64?, error_code str?",

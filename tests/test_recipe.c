@@ -103,6 +103,9 @@ static void test_sinks(void **state)
     assert_true(recipe_same_root("/", "/"));
     assert_false(recipe_same_root("out", "out2"));
     assert_false(recipe_same_root("out", "/out"));
+    assert_true(recipe_same_root("/proc/self/cwd", "."));
+    assert_true(recipe_same_root("tests/../tests", "tests"));
+    assert_false(recipe_same_root("nowhere", "nowhere2"));
 }
 
 /* A program is the same when it is stripped, another when its code or a

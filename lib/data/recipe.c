@@ -211,7 +211,13 @@ static const char *plain(const char *s, size_t *n)
 bool recipe_same_root(const char *a, const char *b)
 {
     size_t n, m;
-    a = plain(a, &n);
-    b = plain(b, &m);
-    return compare(a, n, b, m) == 0;
+    const char *x = plain(a, &n), *y = plain(b, &m);
+    if (compare(x, n, y, m) == 0)
+        return true;
+    /* One may be absolute, or lead through a link. */
+    char *one = realpath(a, NULL), *two = one ? realpath(b, NULL) : NULL;
+    bool same = one && two && strcmp(one, two) == 0;
+    free(one); /* realpath's own memory, not ours */
+    free(two);
+    return same;
 }

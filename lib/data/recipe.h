@@ -47,7 +47,8 @@ enum err_code recipe_sink_put(struct buf *b, const struct recipe_sink *s,
                               struct err *e) MUST_USE;
 /* Read the line at *text and move behind it; false at the end. */
 bool recipe_sink_next(const char **text, struct recipe_sink *out);
-/* Do two texts name the same folder, but for "./" and '/' at their ends? */
+/* Do two texts name the same folder: alike but for "./" and '/' at their ends,
+ * or, where it exists, by another path? */
 bool recipe_same_root(const char *a, const char *b);
 
 #endif

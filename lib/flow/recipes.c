@@ -1,6 +1,7 @@
 /* What the results of each stage of a pipeline come from. */
 #include "lib/flow/recipes.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +16,22 @@
 #include "lib/data/recipe.h"
 #include "lib/flow/params.h"
 
+#define MAX_TABLES 256 /* in one folder that count */
+
 struct recipes {
     const struct pipeline *p;
     struct buf *own; /* lines of each stage itself */
     char **text;     /* with all that feeds it, sorted */
 };
 
+static bool is_kind(const struct pipe_stage *s, const char *kind)
+{
+    return s->info && s->info->kind && strcmp(s->info->kind, kind) == 0;
+}
+
 static bool is_sink(const struct pipe_stage *s)
 {
-    return s->info && s->info->kind && strcmp(s->info->kind, "sink") == 0;
+    return is_kind(s, "sink");
 }
 
 /* Failed items that a sink notes are no part of what it makes of good ones. */
@@ -134,6 +142,40 @@ static char *file_of(const struct pipe_stage *s, const struct info_param *in,
     return path;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The hash of all tables (*.csv) in a folder that a source reads: which files
+ * it lists, points, sets. False if there are none, or they cannot be read. */
+static bool hash_tables(const char *folder, char hex[33])
+{
+    char *names[MAX_TABLES];
+    size_t n = 0;
+    struct buf b;
+    struct err why;
+    bool ok = true;
+    buf_init(&b, ITEM_MAX_STR);
+    DIR *d = opendir(folder);
+    for (struct dirent *f; d && n < MAX_TABLES && (f = readdir(d));)
+        if (f->d_name[0] != '.' && text_ends(f->d_name, ".csv"))
+            ok = (names[n++] = path_join(folder, f->d_name)) && ok;
+    if (d)
+        closedir(d);
+    if (ok && n)
+        qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 0; i < n; i++) {
+        ok = ok && hash_file(names[i], hex, &why) == OK &&
+             buf_printf(&b, &why, "%s %s\n", path_base(names[i]), hex) == OK;
+        mem_free(names[i]);
+    }
+    if (ok && n)
+        hash_bytes(b.data, b.len, hex);
+    buf_free(&b);
+    return ok && n;
+}
+
 static enum err_code put_param(struct recipes *r, size_t i,
                                const struct info_param *in, struct err *e)
 {
@@ -147,6 +189,8 @@ static enum err_code put_param(struct recipes *r, size_t i,
     char *file = file_of(s, in, value);
     bool hashed = file && hash_file(file, hex, &why) == OK;
     mem_free(file);
+    if (!hashed && strcmp(in->type, "path") == 0 && is_kind(s, "source"))
+        hashed = hash_tables(value, hex);
     if (hashed)
         return recipe_put(&r->own[i], key, hex, value, e);
     struct buf b;
