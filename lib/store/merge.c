@@ -34,7 +34,7 @@ struct tally {
 struct merge {
     const char *root;
     enum store_layout layout;
-    bool verify;
+    enum store_check verify;
     struct output base, index, meta, drop;
     struct output sets[SETS_MAX];
     size_t n_sets;
@@ -221,8 +221,8 @@ static void spare(struct merge *m, const struct store_row *r)
     }
 }
 
-/* Take away rows of journals whose files are not what they say: their samples
- * are made again. */
+/* Take away rows (of journals, or all) whose files are not what they say: their
+ * samples are made again. */
 static enum err_code verify_group(struct merge *m, struct store_group *g,
                                   struct store_totals *t, struct err *e)
 {
@@ -230,7 +230,8 @@ static enum err_code verify_group(struct merge *m, struct store_group *g,
     for (size_t i = g->n; m->verify && i > 0 && !rc; i--) {
         const struct store_row *r = &g->rows[i - 1];
         bool bad = false;
-        for (int f = 0; f < STORE_FILES && g->age[i - 1] && !bad; f++) {
+        bool looked_at = m->verify == STORE_CHECK_ALL || g->age[i - 1];
+        for (int f = 0; f < STORE_FILES && looked_at && !bad; f++) {
             const char *sum = r->v[store_sum_cols[f]];
             char *path =
                 *sum ? path_join(m->root, r->v[store_file_cols[f]]) : NULL;
@@ -426,7 +427,7 @@ static enum err_code merge_publish(struct merge *m, struct err *e)
 }
 
 enum err_code store_merge(const char *root, enum store_layout layout,
-                          bool verify, struct store_totals *totals,
+                          enum store_check verify, struct store_totals *totals,
                           struct err *e)
 {
     struct merge m = {.root = root, .layout = layout, .verify = verify};

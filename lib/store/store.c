@@ -240,6 +240,92 @@ enum err_code store_recover(const char *root, struct err *e)
     return rc;
 }
 
+static bool anybody(void *arg, const struct store_peer *p)
+{
+    (void)arg;
+    (void)p;
+    return true;
+}
+
+/* Take the rows away whose files do not match; nobody may be writing. */
+static enum err_code mend_store(const char *root, struct err *e)
+{
+    struct err why = {0};
+    struct store_peer p;
+    bool found = false;
+    enum store_layout said = STORE_PAIRS;
+    int lock = lock_store(root, &why);
+    if (lock < 0)
+        return err_set(e, why.code, "%s", why.text);
+    enum err_code rc = check_format(root, NULL, &said, e);
+    if (!rc)
+        rc = store_peers(root, anybody, NULL, &p, &found, e);
+    if (!rc && found)
+        rc = err_set(e, ERR_STATE, "a run is writing to '%s' (process %s)",
+                     root, p.pid);
+    if (!rc)
+        rc = store_merge(root, said, STORE_CHECK_ALL, NULL, e);
+    close(lock);
+    return rc;
+}
+
+static enum err_code verify_row(const char *root, const struct store_row *r,
+                                void (*bad)(void *arg, const char *path),
+                                void *arg, struct store_verified *out,
+                                struct err *e)
+{
+    out->rows++;
+    for (int f = 0; f < STORE_FILES; f++) {
+        const char *rel = r->v[store_file_cols[f]];
+        const char *sum = r->v[store_sum_cols[f]];
+        if (!*rel)
+            continue;
+        char *path = path_join(root, rel);
+        if (!path)
+            return err_set(e, ERR_NOMEM, "no memory for a path");
+        out->files++;
+        out->unknown += !*sum;
+        if (*sum && !store_sum_matches(path, sum)) {
+            out->bad++;
+            bad(arg, path);
+        }
+        mem_free(path);
+    }
+    return OK;
+}
+
+enum err_code store_verify(const char *root, bool mend,
+                           void (*bad)(void *arg, const char *path), void *arg,
+                           struct store_verified *out, struct err *e)
+{
+    struct store_scan *scan = NULL;
+    *out = (struct store_verified){0};
+    char *dir = path_join(root, STORE_DIR);
+    char *index = path_join(root, "index.csv");
+    enum err_code rc =
+        dir && index ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc && !file_is_dir(dir) && !file_exists(index))
+        rc = err_set(e, ERR_NOTFOUND, "'%s' is no store", root);
+    if (!rc && mend)
+        rc = store_recover(root, e);
+    if (!rc)
+        rc = store_scan_open(root, &scan, e);
+    while (!rc) {
+        const struct store_group *g;
+        rc = store_scan_next(scan, &g, e);
+        if (rc || !g)
+            break;
+        for (size_t i = 0; i < g->n && !rc; i++)
+            rc = verify_row(root, &g->rows[i], bad, arg, out, e);
+    }
+    store_scan_close(&scan);
+    if (!rc && mend && out->bad)
+        rc = mend_store(root, e);
+    mem_free(dir);
+    mem_free(index);
+    return rc;
+}
+
 const struct store_before *store_before(const struct store *s)
 {
     return &s->settled.before;
@@ -301,7 +387,7 @@ static enum err_code merge_own(struct store *s, bool more,
         return err_set(e, why.code, "%s", why.text);
     enum err_code rc = store_files_settle(&s->files, e);
     if (!rc)
-        rc = store_merge(s->root, s->layout, false, totals, e);
+        rc = store_merge(s->root, s->layout, STORE_CHECK_NONE, totals, e);
     if (!rc && totals)
         totals->others = count_others(s);
     if (!rc && more) {

@@ -114,10 +114,22 @@ enum err_code store_write_via(const char *tmp, const char *path,
                               const void *data, size_t n,
                               struct err *e) MUST_USE;
 
+/* Compare the files of all rows with their sums; `bad` is told the path of each
+ * that is missing or has other bytes. mend: the rows of such files are taken
+ * away, so that a run makes their samples again. ERR_NOTFOUND: no store.
+ * ERR_STATE: mend, while somebody writes there. */
+struct store_verified {
+    size_t rows, files, bad, unknown; /* unknown: files without a sum */
+};
+enum err_code store_verify(const char *root, bool mend,
+                           void (*bad)(void *arg, const char *path), void *arg,
+                           struct store_verified *out, struct err *e) MUST_USE;
+
 /* merge.c: write index, metadata and base; the caller holds the lock. verify:
- * rows of journals whose files do not match are taken away. */
+ * rows (of journals, or all) whose files do not match are taken away. */
+enum store_check { STORE_CHECK_NONE, STORE_CHECK_JOURNALS, STORE_CHECK_ALL };
 enum err_code store_merge(const char *root, enum store_layout layout,
-                          bool verify, struct store_totals *totals,
+                          enum store_check verify, struct store_totals *totals,
                           struct err *e) MUST_USE;
 
 #endif

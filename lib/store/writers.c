@@ -144,7 +144,8 @@ enum err_code store_reap(const char *root, enum store_layout layout,
         mem_free(dir);
     }
     if (!rc && (n || !index))
-        rc = store_merge(root, layout, n > 0, NULL, e);
+        rc = store_merge(root, layout,
+                         n ? STORE_CHECK_JOURNALS : STORE_CHECK_NONE, NULL, e);
     for (size_t i = 0; !rc && i < n; i++) {
         char *dir = store_writer_dir(root, dead[i]);
         if (dir)

@@ -108,3 +108,27 @@ printf x >> heads/head00002/00001/frame_0.png
 has r.err "'heads/head00002/00001/frame_0.png' is not the file that was stored"
 "$facet" tape show r.tape > r.txt
 [ "$(grep -c 'u8\[128,128,3\]' r.txt)" -eq 2 ] || { cat r.txt; fail "two good samples"; }
+
+# facet store verify: names what is missing or changed, and mends it
+cp -r out mended
+"$facet" store verify mended > v.out || { cat v.out; fail "a sound store"; }
+has v.out '3 rows, 9 files, 0 missing or changed'
+rm mended/a/1.png/pose_0.png
+printf x >> mended/a/2.png/landmarks_0.csv
+code=0; "$facet" store verify mended > v.out || code=$?
+[ $code -eq 1 ] || fail "verify: exit $code"
+has v.out 'missing or changed: mended/a/1.png/pose_0.png'
+has v.out 'missing or changed: mended/a/2.png/landmarks_0.csv'
+has v.out '3 rows, 9 files, 2 missing or changed'
+"$facet" store verify mended --mend > v.out && fail "verify --mend: exit 0"
+has v.out 'their rows were taken away'
+"$facet" store verify mended > v.out || { cat v.out; fail "after --mend"; }
+has v.out '1 rows, 3 files, 0 missing or changed'
+run --set out=mended
+has run.out '3 listed, 1 left out (finished before), 2 to do'
+"$facet" store verify mended > v.out || { cat v.out; fail "made again"; }
+sums mended | grep -v settings- > m.txt
+sums out | grep -v settings- | diff m.txt - || fail "mended, but not the same"
+code=0; "$facet" store verify nowhere 2> v.err || code=$?
+[ $code -eq 2 ] || fail "no store: exit $code"
+has v.err "'nowhere' is no store"
