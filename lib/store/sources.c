@@ -24,6 +24,7 @@
 struct slot {
     uint64_t key[2];
     char hash[32]; /* no NUL; [0] 0: free */
+    bool sure;     /* read in this run, or believed */
 };
 
 struct sources {
@@ -59,7 +60,7 @@ static enum err_code grow(struct sources *s, struct err *e)
 }
 
 static enum err_code add(struct sources *s, const uint64_t key[2],
-                         const char *hash, struct err *e)
+                         const char *hash, bool sure, struct err *e)
 {
     if (2 * (s->n + 1) > s->cap) {
         enum err_code rc = grow(s, e);
@@ -71,6 +72,7 @@ static enum err_code add(struct sources *s, const uint64_t key[2],
     slot->key[0] = key[0];
     slot->key[1] = key[1];
     memcpy(slot->hash, hash, sizeof slot->hash);
+    slot->sure = sure;
     return OK;
 }
 
@@ -92,7 +94,7 @@ static enum err_code load(struct sources *s, struct err *e)
 {
     struct buf b;
     struct err why;
-    if (!s->path || s->bytes || !file_exists(s->path) ||
+    if (!s->path || !file_exists(s->path) ||
         file_read(s->path, CACHE_MAX, &b, &why))
         return OK;
     enum err_code rc = OK;
@@ -104,7 +106,7 @@ static enum err_code load(struct sources *s, struct err *e)
             check == store_hash(3, p + 17, LINE - 18) &&
             read_hex(p + 17, 16, &key[0]) && read_hex(p + 33, 16, &key[1]) &&
             read_hex(p + 50, 16, &half[0]) && read_hex(p + 66, 16, &half[1]))
-            rc = add(s, key, p + 50, e);
+            rc = add(s, key, p + 50, !s->bytes, e);
         if (!nl)
             break;
         at += (size_t)(nl - p) + 1;
@@ -197,7 +199,7 @@ enum err_code sources_hash(struct sources *s, const char *path, char hex[33],
         return err_set(e, ERR_IO, "'%s' is no regular file", path);
     key_of(&st, key);
     const struct slot *slot = slot_of(s, key);
-    if (slot->hash[0]) {
+    if (slot->hash[0] && slot->sure) {
         memcpy(hex, slot->hash, 32);
         hex[32] = 0;
         return OK;
@@ -208,8 +210,9 @@ enum err_code sources_hash(struct sources *s, const char *path, char hex[33],
     s->read++;
     if (stat(path, &after) == 0 && after.st_size == st.st_size &&
         ns_of(&after.st_ctim) == ns_of(&st.st_ctim)) {
-        rc = add(s, key, hex, e);
-        if (!rc)
+        bool known = slot->hash[0] && memcmp(slot->hash, hex, 32) == 0;
+        rc = add(s, key, hex, true, e);
+        if (!rc && !known)
             remember(s, &st, key, hex);
     }
     return rc;
