@@ -149,3 +149,29 @@ has run.out '3 of them changed since they were stored: anew'
 grep -q ',a,ok,' out/index.csv && fail "the old identity"
 run
 echo 'ok: identity and set'
+
+# a stage in another language: its script counts by its bytes
+if "$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null; then
+	cp "$root/examples/pose-rotator.py" rot.py
+	cat > py.yaml <<W
+version: 1
+stages:
+  catalog: {run: catalog, with: {root: pictures, media: pictures, done: py}}
+  frames: {run: frame-sampler, from: catalog, with: {count: 1}}
+  points: {run: landmarker, from: frames, with: {box: frame, min-score: 0}, threads: 1}
+  turns: {run: "$PYTHON rot.py", from: points, with: {rx: "0", ry: "-10,10"}}
+  store: {run: sample-writer, from: turns, with: {root: py, layout: views}}
+W
+	pyrun() { "$facet" run -q py.yaml > run.out 2> run.err || { cat run.out run.err; fail py; }; }
+	pyrun
+	has run.out '9 files written'
+	pyrun
+	has run.out '3 listed, 3 left out (finished before), 0 to do'
+	sed -i 's/points.mean(0)) @ turn/points.mean(0)) * 1.5 @ turn/' rot.py
+	pyrun
+	has run.out "6 of 6 samples in 'py' are there from other settings (turns/program: another $PYTHON rot.py): made anew"
+	has run.out '6 replaced'
+	pyrun
+	has run.out '3 listed, 3 left out (finished before), 0 to do'
+	echo 'ok: a stage in another language'
+fi
