@@ -378,6 +378,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out_ports,
     .params = params,
+    .aside = "epochs resume",
     .ctx_size = sizeof(struct reader),
     .open = reader_open,
     .produce = reader_produce,

@@ -1,6 +1,7 @@
 /* catalog: lists clips or pictures below a folder, in a fixed order. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -9,9 +10,7 @@
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
 #include "lib/store/catalogue.h"
-#include "lib/store/done.h"
-
-enum retry { RETRY_NONE, RETRY_FAILED, RETRY_ALL };
+#include "lib/store/due.h"
 
 #define EMIT_AT_ONCE 16
 #define FORMAT_MAX 4096
@@ -19,51 +18,32 @@ enum retry { RETRY_NONE, RETRY_FAILED, RETRY_ALL };
 struct ctx {
     /* parameters */
     const char *root, *list, *pattern, *set, *done, *sheets;
-    int media, identity, retry;
+    int media, identity, retry, sources;
     int64_t limit, seed, shard, shards;
     double split;
     /* state */
     struct catalogue cat;
-    struct store_done *table;
+    struct due *due;   /* NULL: no store to compare with */
     size_t next, todo; /* entries[0 .. todo-1] are to be emitted */
     bool reported;
 };
-
-/* Is the sheet of a finished picture's views missing or still in pieces? A
- * kill can come between the store's commit and the sheet's. */
-static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
-{
-    char *sheet =
-        mem_printf("%s/%s/%s/sheet_0.png", c->sheets, en->name, en->snippet);
-    char *cells =
-        mem_printf("%s/.sheets/%s/%s/0", c->sheets, en->name, en->snippet);
-    bool missing =
-        sheet && cells && (!file_exists(sheet) || file_exists(cells));
-    mem_free(sheet);
-    mem_free(cells);
-    return missing;
-}
 
 /* Is there something to do for this one? A folder that cannot be read is told
  * each time: there may be new files in it. */
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
-    struct store_done_entry d;
-    if (en->bad && en->folder)
+    bool yes;
+    if (!c->due || (en->bad && en->folder))
         return true;
-    bool known =
-        c->table && store_done_find(c->table, en->name, en->snippet, &d);
-    switch ((enum retry)c->retry) {
-    case RETRY_ALL:
+    return true;
+    char *path = path_join(c->root, en->path);
+    if (!path)
         return true;
-    case RETRY_FAILED:
-        return known && d.failed;
-    case RETRY_NONE:
-        break;
-    }
-    if (!known || !d.finished)
-        return true;
-    return *c->sheets && d.views && sheet_missing(c, en);
+    const struct due_source s = {path, en->name, en->snippet, en->set,
+                                 en->identity};
+    yes = due_ask(c->due, &s);
+    mem_free(path);
+    return yes;
 }
 
 /* Move what is due to the front, order kept. */
@@ -92,12 +72,21 @@ static void report(struct ctx *c, struct stage *s)
     if (over && *over)
         stage_report(s, "left out: %s", over);
     mem_free(over);
-    if (c->table && c->todo < c->cat.n)
-        stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
+    if (!c->due)
+        return;
+    struct due_counts n = due_counts(c->due);
+    char more[80] = "";
+    if (n.kept)
+        snprintf(more, sizeof more, "; %zu of other settings or sources kept",
+                 n.kept);
+    if (c->todo < c->cat.n)
+        stage_report(s, "%zu listed, %zu left out (%s%s), %zu to do", c->cat.n,
                      c->cat.n - c->todo,
-                     c->retry == RETRY_FAILED ? "not failed"
-                                              : "finished before",
-                     c->todo);
+                     c->retry == DUE_FAILED ? "not failed" : "finished before",
+                     more, c->todo);
+    if (n.source)
+        stage_report(s, "%zu of them changed since they were stored: anew",
+                     n.source);
 }
 
 /* A store of layout identity has pictures like any others: where it is the
@@ -142,15 +131,17 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .shards = c->shards,
         .limit = c->limit,
     };
-    if (c->retry == RETRY_FAILED && !*c->done)
+    if (c->retry == DUE_FAILED && !*c->done)
         return err_set(e, ERR_ARG,
                        "retry=failed needs `done`, the store "
                        "that knows what failed");
     enum err_code rc = *c->done ? check_store(c, e) : OK;
     if (!rc)
         rc = catalogue_load(&o, &c->cat, e);
+    const struct due_options d = {c->done, c->sheets, stage_sinks(s),
+                                  (enum due_retry)c->retry, c->sources == 1};
     if (!rc && *c->done)
-        rc = store_done_load(c->done, &c->table, e);
+        rc = due_open(&d, &c->due, e);
     if (rc)
         return rc;
     leave_out_done(c);
@@ -181,6 +172,9 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         rc = item_set_str(it, "set", en->set, e);
     if (!rc)
         rc = item_set_str(it, "media", en->media, e);
+    const char *hash = !rc && c->due ? due_hash(c->due, path) : "";
+    if (!rc && *hash)
+        rc = item_set_str(it, "source_hash", hash, e);
     mem_free(path);
     if (rc) {
         item_free(&it);
@@ -219,7 +213,7 @@ static void catalog_close(void *ctx)
 {
     struct ctx *c = ctx;
     catalogue_free(&c->cat);
-    store_done_free(&c->table);
+    due_close(&c->due);
 }
 
 #define AT(m) offsetof(struct ctx, m)
@@ -249,18 +243,26 @@ static const struct stage_param params[] = {
     {"limit", PARAM_INT, AT(limit), "0", 0, 1e15, NULL, NULL,
      "take the first so many; 0: all"},
     {"done", PARAM_PATH, AT(done), "", 0, 0, NULL, NULL,
-     "store whose finished snippets are left out"},
+     "store whose finished snippets are left out, as far as they are of these "
+     "settings and files"},
     {"sheets", PARAM_PATH, AT(sheets), "", 0, 0, NULL, NULL,
-     "folder of sheet-writer: finished views without their sheet are taken "
-     "again"},
+     "folder of sheet-writer: finished views whose sheet is missing or of "
+     "other "
+     "settings are taken again"},
     {"retry", PARAM_ENUM, AT(retry), "none", 0, 0, "none|failed|all", NULL,
      "none: what has no outcome in `done`; failed: only what failed there; "
      "all: everything"},
+    {"sources", PARAM_ENUM, AT(sources), "stamps", 0, 0, "stamps|bytes", NULL,
+     "how a file that `done` has finished is known to be the same: stamps: its "
+     "inode, size and times, else its bytes; bytes: every file is read"},
     {0}};
 
 static const struct stage_port out[] = {
-    {"out", "path str, name str, snippet str, identity str, set str, media str",
-     "one item a clip or picture, sorted by bytes of the path"},
+    {"out",
+     "path str, name str, snippet str, identity str, set str, media str, "
+     "source_hash str?",
+     "one item a clip or picture, sorted by bytes of the path; the hash of the "
+     "file where there is a store to compare with"},
     {0}};
 
 static const struct stage_desc desc = {
@@ -270,6 +272,8 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out,
     .params = params,
+    .aside = "root list pattern identity set split seed shard "
+             "shards limit done sheets retry sources",
     .ctx_size = sizeof(struct ctx),
     .open = catalog_open,
     .produce = catalog_produce,

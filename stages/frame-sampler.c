@@ -305,6 +305,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .aside = "threads",
     .ctx_size = sizeof(struct sampler),
     .open = sampler_open,
     .transform = sampler_transform,

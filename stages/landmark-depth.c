@@ -147,6 +147,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .weights = "model",
     .ctx_size = sizeof(struct depth_stage),
     .open = depth_open,
     .transform = depth_transform,

@@ -165,6 +165,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .weights = "model",
     .ctx_size = sizeof(struct lifter_stage),
     .open = lifter_open,
     .transform = lifter_transform,

@@ -117,6 +117,7 @@ static inline enum err_code MUST_USE training_open(
         .stopping = training_stopping,
         .config = buf_str(&config),
         .command = command ? command : "",
+        .recipe = stage_recipe(s),
     };
     if (!r)
         r = trainer_new(o, task, &host, out, e);

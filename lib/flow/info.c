@@ -94,6 +94,17 @@ static enum err_code get_number(const struct ctx *c,
     return OK;
 }
 
+static enum err_code get_bool(const struct ctx *c, const struct yaml_node *map,
+                              const char *key, bool *out)
+{
+    const struct yaml_node *v = yaml_get(map, key);
+    if (yaml_is_null(v))
+        return OK;
+    if (v->kind != YAML_SCALAR || !text_to_bool(v->text, out))
+        return fail(c, v, "'%s' must be true or false", key);
+    return OK;
+}
+
 static enum err_code read_fields(const struct ctx *c,
                                  const struct yaml_node *at, const char *fields,
                                  struct info_port *out)
@@ -277,9 +288,10 @@ static enum err_code read_param(const struct ctx *c,
                                 const struct yaml_node *node,
                                 struct info_param *out)
 {
-    static const char *const keys[] = {"name", "type", "default",
-                                       "min",  "max",  "choices",
-                                       "unit", "help", NULL};
+    static const char *const keys[] = {"name",   "type",    "default", "min",
+                                       "max",    "choices", "unit",    "help",
+                                       "result", "weights", NULL};
+    bool shapes = true;
     enum err_code rc = check_keys(c, node, keys, "a parameter");
     if (!rc)
         rc = need_text(c, node, "name", &out->name);
@@ -293,6 +305,11 @@ static enum err_code read_param(const struct ctx *c,
         rc = get_text(c, node, "unit", &out->unit);
     if (!rc)
         rc = get_text(c, node, "help", &out->help);
+    if (!rc)
+        rc = get_bool(c, node, "result", &shapes);
+    if (!rc)
+        rc = get_bool(c, node, "weights", &out->weights);
+    out->aside = !shapes;
     bool has_min = !yaml_is_null(yaml_get(node, "min"));
     bool has_max = !yaml_is_null(yaml_get(node, "max"));
     out->min = has_max ? -(double)INFINITY : 0;

@@ -13,6 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/data/hash.h"
 #include "lib/flow/pipeline.h"
 
 #define AT_ONCE 8
@@ -217,6 +218,8 @@ static void finish(struct child *c)
             job->rc = err_set(&job->e, ERR_NOMEM, "no memory");
         mem_free(origin);
     }
+    if (!job->rc)
+        hash_bytes(c->text[0].data, c->text[0].len, job->info->text_hash);
     buf_free(&c->text[0]);
     buf_free(&c->text[1]);
 }

@@ -213,6 +213,21 @@ enum err_code stage_config(const struct stage *s, struct buf *b, struct err *e)
     return params_yaml(&s->params, b, e);
 }
 
+const char *stage_recipe(const struct stage *s)
+{
+    return s->recipe ? s->recipe : "";
+}
+
+const char *stage_sinks(const struct stage *s)
+{
+    return s->sinks ? s->sinks : "";
+}
+
+const char *stage_run_key(const struct stage *s)
+{
+    return s->run_key ? s->run_key : "";
+}
+
 const char *stage_instance(const struct stage *s)
 {
     return s->instance;

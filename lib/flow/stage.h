@@ -80,8 +80,13 @@ struct stage_desc {
     const struct stage_port *in;      /* NULL for a source */
     const struct stage_port *out;     /* NULL for a sink */
     const struct stage_param *params; /* NULL if none */
-    size_t ctx_size;                  /* zeroed, parameters filled in */
-    size_t batch; /* most items handed to one transform call; 0 means 1 */
+    /* Names of parameters, parted by spaces; NULL if none. aside: they do not
+     * shape the results (where these go, how much at once, which items of a
+     * source come); all others do. weights: they name weights (weights_find),
+     * whose bytes then count, not the name. See docs/store.md, recipes. */
+    const char *aside, *weights;
+    size_t ctx_size; /* zeroed, parameters filled in */
+    size_t batch;    /* most items handed to one transform call; 0 means 1 */
 
     /* Parameters are set. Load weights, open files. May be NULL. */
     enum err_code (*open)(void *ctx, struct stage *s, struct err *e);
@@ -161,6 +166,16 @@ void stage_break(struct stage *s, enum err_code code, const char *fmt, ...)
  * order of the table, defaults included. */
 enum err_code stage_config(const struct stage *s, struct buf *b,
                            struct err *e) MUST_USE;
+
+/* What this stage's results come from, as text (lib/data/recipe.h); "" outside
+ * a pipeline. */
+const char *stage_recipe(const struct stage *s);
+/* For a sink: all sinks of the run that have its `root`, itself among them; for
+ * others: all sinks that they feed in the end. Lines of recipe_sink_next; ""
+ * outside a pipeline. */
+const char *stage_sinks(const struct stage *s);
+/* Names this run; the same for all its processes. "" outside a pipeline. */
+const char *stage_run_key(const struct stage *s);
 
 /* How many items this source will emit, for the progress bar; < 0 unknown. */
 void stage_expect(struct stage *s, int64_t items);

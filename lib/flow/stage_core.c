@@ -91,6 +91,9 @@ void stage_free(struct stage *s)
     ports_free(&s->in, s->n_in);
     ports_free(&s->out, s->n_out);
     mem_free(s->instance);
+    mem_free(s->recipe);
+    mem_free(s->sinks);
+    mem_free(s->run_key);
     mem_free(s->ctx);
     *s = (struct stage){0};
 }

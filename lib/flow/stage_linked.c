@@ -419,6 +419,11 @@ static enum err_code wire_up(struct linked *l, struct err *e)
     s->threads = l->env.threads;
     s->epoch = l->env.epoch;
     l->dead = mem_strdup(item_str(l->start, "dead", "dead"));
+    s->recipe = mem_strdup(item_str(l->start, "recipe", ""));
+    s->sinks = mem_strdup(item_str(l->start, "sinks", ""));
+    s->run_key = mem_strdup(l->env.key);
+    if (!s->recipe || !s->sinks || !s->run_key)
+        return err_set(e, ERR_NOMEM, "no memory for a recipe");
     if (s->replicas < 1 || s->replica >= s->replicas || s->retries < 0)
         return err_set(e, ERR_DATA, "malformed start");
     size_t n = outbox_links(l->out, NULL, 0) + 2;

@@ -66,7 +66,8 @@ struct stage {
     char *instance;
     int replica, replicas, threads, retries;
     uint32_t epoch;
-    struct port_spec *in, *out; /* out: with `failed` last, unless a sink */
+    char *recipe, *sinks, *run_key; /* NULL: outside a pipeline */
+    struct port_spec *in, *out;     /* out: with `failed` last, unless a sink */
     size_t n_in, n_out;
     struct stage_io io;
     /* The transform that runs now. */

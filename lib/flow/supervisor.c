@@ -456,6 +456,7 @@ static void clean_up(struct supervisor *s)
     rundir_free(&s->dir);
     mem_free(s->proc);
     mem_free(s->fds);
+    recipes_free(&s->recipes);
     mem_free(s->replicas);
     mem_free(s->threads);
 }

@@ -5,6 +5,7 @@
 #include "lib/flow/control.h"
 #include "lib/flow/link.h"
 #include "lib/flow/progress.h"
+#include "lib/flow/recipes.h"
 #include "lib/flow/rundir.h"
 #include "lib/flow/supervisor.h"
 
@@ -46,6 +47,7 @@ struct supervisor {
     size_t n_proc;
     int signal_fd;
     int *replicas, *threads; /* of each stage */
+    struct recipes *recipes;
     bool started, gone;      /* `start` sent to all; `go` sent */
     bool broken, stopping, killed;
     bool finishing; /* all sinks have enough: sources were told */

@@ -222,7 +222,8 @@ static enum err_code send_start(struct supervisor *s, const struct proc *p,
 {
     const struct pipe_stage *st = &s->p->stages[p->stage];
     char name[LINK_NAME];
-    struct buf up, down;
+    struct buf up, down, sinks;
+    buf_init(&sinks, WIRING_MAX);
     buf_init(&up, WIRING_MAX);
     buf_init(&down, WIRING_MAX);
     peer_name(p, name);
@@ -243,8 +244,15 @@ static enum err_code send_start(struct supervisor *s, const struct proc *p,
     if (!rc)
         rc = item_set_i64(it, "retries", st->retries, e);
     if (!rc)
+        rc = item_set_str(it, "recipe", recipes_of(s->recipes, p->stage), e);
+    if (!rc)
+        rc = recipes_sinks(s->recipes, p->stage, &sinks, e);
+    if (!rc)
+        rc = item_set_str(it, "sinks", buf_str(&sinks), e);
+    if (!rc)
         rc = link_send(s->control, name, it, e);
     item_free(&it);
+    buf_free(&sinks);
     buf_free(&up);
     buf_free(&down);
     return rc;
@@ -252,7 +260,7 @@ static enum err_code send_start(struct supervisor *s, const struct proc *p,
 
 enum err_code supervisor_send_start(struct supervisor *s, struct err *e)
 {
-    enum err_code rc = OK;
+    enum err_code rc = recipes_new(s->p, &s->recipes, e);
     for (size_t i = 0; !rc && i < s->n_proc; i++)
         rc = send_start(s, &s->proc[i], e);
     return rc;

@@ -395,23 +395,45 @@ static bool point_of(char *const *f, size_t n, float *p, float *score,
     return true;
 }
 
-enum err_code store_read_landmarks(const char *path, struct tensor **points,
-                                   struct tensor **scores, struct err *e)
+enum err_code store_reader_file(const struct store_reader *r,
+                                const struct store_row *row, int f, size_t max,
+                                bool check, struct buf *b, char sum[STORE_SUM],
+                                struct err *e)
+{
+    const char *rel = row->v[store_file_cols[f]];
+    const char *said = row->v[store_sum_cols[f]];
+    *b = (struct buf){0};
+    char *path = path_join(r->root, rel);
+    enum err_code rc = path ? file_read(path, max, b, e)
+                            : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc)
+        store_sum(b->data, b->len, sum);
+    if (!rc && check && *said && strcmp(said, sum) != 0) {
+        buf_free(b);
+        rc =
+            err_set(e, ERR_DATA,
+                    "'%s' is not the file that was stored (it has %s, not %s): "
+                    "it was changed since",
+                    path, sum, said);
+    }
+    mem_free(path);
+    return rc;
+}
+
+enum err_code store_parse_landmarks(const void *data, size_t n_data,
+                                    const char *path, struct tensor **points,
+                                    struct tensor **scores, struct err *e)
 {
     *points = *scores = NULL;
-    struct buf b;
-    enum err_code rc = file_read(path, CSV_MAX, &b, e);
-    if (rc)
-        return rc;
     struct tensor *p = tensor_new(DT_F32, 2, (int64_t[]){POINTS, 3}, e);
     struct tensor *s = tensor_new(DT_F32, 1, (int64_t[]){POINTS}, e);
-    rc = p && s ? OK : ERR_NOMEM;
+    enum err_code rc = p && s ? OK : ERR_NOMEM;
     size_t pos = 0;
     int scored = 0;
     for (int i = -1; !rc && i < POINTS; i++) {
         char **f;
         size_t n;
-        rc = csv_record((const char *)b.data, b.len, &pos, &f, &n, e);
+        rc = csv_record(data, n_data, &pos, &f, &n, e);
         if (rc)
             break;
         bool one = false;
@@ -422,7 +444,6 @@ enum err_code store_read_landmarks(const char *path, struct tensor **points,
         scored += one;
         csv_record_free(f, n);
     }
-    buf_free(&b);
     if (!rc && scored < POINTS)
         tensor_free(&s);
     if (rc) {
@@ -431,5 +452,18 @@ enum err_code store_read_landmarks(const char *path, struct tensor **points,
     }
     *points = p;
     *scores = s;
+    return rc;
+}
+
+enum err_code store_read_landmarks(const char *path, struct tensor **points,
+                                   struct tensor **scores, struct err *e)
+{
+    struct buf b;
+    *points = *scores = NULL;
+    enum err_code rc = file_read(path, CSV_MAX, &b, e);
+    if (rc)
+        return rc;
+    rc = store_parse_landmarks(b.data, b.len, path, points, scores, e);
+    buf_free(&b);
     return rc;
 }

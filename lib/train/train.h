@@ -82,6 +82,8 @@ struct train_host {
     bool (*stopping)(void *arg);                 /* the run is being stopped */
     const char *config;  /* resolved parameters, YAML lines; copied */
     const char *command; /* what began the run; "" if unknown; copied */
+    const char *recipe;  /* what it comes from (lib/data/recipe.h); NULL or ""
+                            if unknown; read by trainer_new alone */
 };
 
 struct trainer;

@@ -383,6 +383,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .aside = "cache",
     .ctx_size = sizeof(struct compositor),
     .open = compositor_open,
     .transform = compositor_transform,

@@ -221,6 +221,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .weights = "model",
     .ctx_size = sizeof(struct landmarker),
     .open = landmarker_open,
     .transform = landmarker_transform,

@@ -183,6 +183,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "out checkpoint-every log-every sheet-every",
     .ctx_size = sizeof(struct lift_trainer),
     .open = open_,
     .transform = transform,

@@ -50,6 +50,7 @@ wait $pid || true
 [ "$(cat "$tmp/b/position")" -lt 52 ] || fail "it was over too soon"
 train "$tmp/b" --set lr=5e-3 || fail "going on"
 grep -q 'going on after epoch' "$tmp/log" || fail "it began anew"
+grep -q 'other settings' "$tmp/log" && fail "it says that its settings changed"
 # The command is noted in the file; all else is the same.
 "$PYTHON" - "$tmp/a/model.safetensors" "$tmp/b/model.safetensors" <<'P' || fail "not the same weights"
 import json, struct, sys
@@ -73,3 +74,12 @@ grep -q 'another folder begins anew' "$tmp/log" || fail "no word of the folder"
 	--set model="$tmp/a/model.safetensors" --set points.min-score=0 \
 	> "$tmp/report" 2> "$tmp/log" || fail "landmark-error"
 grep -q '^20 faces, 0 not found' "$tmp/report" || fail "$(cat "$tmp/report")"
+
+# Going on with other settings, or with other data, is said.
+train "$tmp/b" --set lr=5e-3 --set train.points=0.4 || fail "going on with other settings"
+grep -q "goes on with other settings than it began with (.*train.points: 0.5 -> 0.4" "$tmp/log" ||
+	fail "other settings are not said"
+sed -i '$s/\.[0-9]*$/.125/' "$tmp/heads/landmarks.csv"
+train "$tmp/b" --set lr=5e-3 --set train.points=0.4 || fail "going on with other data"
+grep -q "goes on with other settings than it began with (.*root: another $tmp/heads" "$tmp/log" ||
+	fail "other data is not said"
