@@ -136,7 +136,7 @@ static int show_plan(const struct pipeline *p)
         for (size_t k = 0; k < st->n_params; k++)
             printf(" --%s=%s", st->params[k].name, st->params[k].value);
         printf(" (%d core%s each%s)\n", threads, threads == 1 ? "" : "s",
-               st->ours ? "" : ", through the bridge");
+               pipe_stage_bridged(st) ? ", through the bridge" : "");
     }
     for (size_t i = 0; i < p->n_edges; i++)
         printf("%s.%s -> %s.%s\n", p->stages[p->edges[i].from].name,

@@ -93,22 +93,29 @@ static void free_strings(char **v)
 }
 
 /* The command line: ours is linked directly, any other goes under the
- * bridge. */
+ * bridge, and so does one of ours with limits. */
 static char **make_argv(const struct supervisor *s, const struct pipe_stage *st)
 {
     size_t n = 0;
-    char **v = mem_calloc(st->argc + st->n_params + 6, sizeof *v);
+    bool bridged = pipe_stage_bridged(st);
+    char **v = mem_calloc(st->argc + st->n_params + 9, sizeof *v);
     if (!v)
         return NULL;
-    if (!st->ours) {
+    if (bridged) {
         v[n++] = mem_strdup(s->o.facet ? s->o.facet : "facet");
         v[n++] = mem_strdup("bridge");
+        if (st->item_ms)
+            v[n++] = mem_printf("--item-ms=%" PRId64, st->item_ms);
+        if (st->open_ms)
+            v[n++] = mem_printf("--open-ms=%" PRId64, st->open_ms);
+        if (st->restart >= 0)
+            v[n++] = mem_printf("--restart=%d", st->restart);
         v[n++] = mem_printf("%zu", st->argc);
         v[n++] = mem_strdup("--");
     }
     for (size_t i = 0; i < st->argc; i++)
         v[n++] = mem_strdup(st->argv[i]);
-    if (st->ours)
+    if (!bridged)
         v[n++] = mem_strdup("--linked");
     for (size_t i = 0; i < st->n_params; i++)
         v[n++] = mem_printf("--%s=%s", st->params[i].name, st->params[i].value);
