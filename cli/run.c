@@ -258,7 +258,7 @@ static const struct cli_verb verb_run = {
         "\n"
         "Exit status: 0 all went well; 1 some items failed (they are in the\n"
         "dead-letter folder, with reasons); 2 the file or the arguments are\n"
-        "wrong; 3 the run broke; 130 or 143 stopped by a signal.\n",
+        "wrong; 3 the run broke; 129, 130 or 143 stopped by a signal.\n",
     .run = run_run,
 };
 CLI_VERB(verb_run)

@@ -22,6 +22,7 @@
 
 #define KEPT 8192         /* bytes of what it printed */
 #define LAST_WORDS_MS 500 /* for its output to arrive after its end */
+#define GONE_MS 10000     /* what was killed takes to be gone */
 #define FAMILY 256        /* processes of a command that we look at */
 #define MS INT64_C(1000000)
 
@@ -306,13 +307,21 @@ void command_stop(struct command *c, int grace_ms)
         while (!command_ended(c) && clock_ns() < until)
             usleep(5000);
     }
-    /* Twice: one may have been born while we looked. */
-    for (int i = 0; i < 2; i++) {
+    /* Until nobody is left: what is orphaned meanwhile becomes our child. */
+    until = clock_ns() + GONE_MS * MS;
+    while (clock_ns() < until) {
+        int status;
         kill_family(c, SIGKILL);
-        if (c->pid && waitpid(c->pid, &c->status, 0) == c->pid)
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid == c->pid && pid > 0) {
+            c->status = status;
             c->pid = 0;
+        }
+        if (pid < 0 && errno == ECHILD)
+            break;
+        if (pid == 0)
+            usleep(1000);
     }
-    (void)command_ended(c);
 }
 
 void command_free(struct command **c)
@@ -367,10 +376,9 @@ bool command_asleep(struct command *c)
 {
     pid_t list[FAMILY];
     unsigned long long runs = 0, ours = 0, before = c->runs;
-    size_t n = family(getpid(), list, 0);
+    list[0] = c->pid;
+    size_t n = family(c->pid, list, 1);
     bool asleep = c->pid != 0;
-    if (n == 0 && asleep)
-        list[n++] = c->pid; /* a kernel without `children` files */
     for (size_t i = 0; i < n && asleep; i++)
         asleep = add_runs(list[i], 0, &runs);
     /* Our own sockets' threads: have they taken in what has come? */

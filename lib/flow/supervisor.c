@@ -139,6 +139,8 @@ static enum err_code take_message(struct supervisor *s, struct proc *p,
         p->state = p->state == PROC_HERE ? PROC_READY : p->state;
     } else if (strcmp(it->kind, "stats") == 0) {
         p->stats = control_stats_get(it);
+        if (item_get(it, "status"))
+            s->moved_ns = clock_ns();
         snprintf(p->status, sizeof p->status, "%s",
                  item_str(it, "status", p->status));
     } else if (strcmp(it->kind, "enough") == 0) {
@@ -308,13 +310,18 @@ static void take_signals(struct supervisor *s)
     while (read(s->signal_fd, &si, sizeof si) == sizeof si) {
         if (si.ssi_signo == SIGCHLD)
             continue;
+        if (si.ssi_signo == SIGTSTP) {
+            supervisor_halt(s);
+            continue;
+        }
         if (s->signal) {
             kill_all(s);
         } else {
             s->signal = (int)si.ssi_signo;
             supervisor_say(s, SUPERVISOR_INFO, "stopping (%s); once more kills",
-                           si.ssi_signo == SIGINT ? "interrupted"
-                                                  : "terminated");
+                           si.ssi_signo == SIGINT   ? "interrupted"
+                           : si.ssi_signo == SIGHUP ? "the terminal is gone"
+                                                    : "terminated");
             begin_stop(s);
         }
     }
@@ -347,6 +354,7 @@ static enum err_code step(struct supervisor *s, struct err *e)
         check_hello(s);
     if (s->stopping && !s->killed && now > s->kill_at)
         kill_late(s, now);
+    supervisor_watch(s, now);
     supervisor_show_progress(s, false);
     return rc;
 }
@@ -382,22 +390,6 @@ static enum err_code make_key(char out[CONTROL_KEY], struct err *e)
         return err_errno(e, ERR_IO, errno, "no random numbers");
     for (size_t i = 0; i < sizeof b; i++)
         snprintf(out + 2 * i, 3, "%02x", b[i]);
-    return OK;
-}
-
-static enum err_code take_signal_fd(struct supervisor *s, sigset_t *old,
-                                    struct err *e)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, old))
-        return err_errno(e, ERR_IO, errno, "cannot block signals");
-    s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (s->signal_fd < 0)
-        return err_errno(e, ERR_IO, errno, "cannot read signals");
     return OK;
 }
 
@@ -472,7 +464,7 @@ enum err_code supervisor_run(const struct pipeline *p,
     if (s.o.exit_timeout_s <= 0)
         s.o.exit_timeout_s = EXIT_S;
     sigprocmask(SIG_SETMASK, NULL, &old);
-    enum err_code rc = take_signal_fd(&s, &old, e);
+    enum err_code rc = supervisor_take_signals(&s, &old, e);
     if (!rc)
         rc = begin(&s, e);
     if (!rc)
