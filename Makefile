@@ -193,11 +193,17 @@ format: ## clang-format all C files in place
 	$(Q)clang-format -i $(sort $(wildcard lib/*/*.[ch] cli/*.[ch] stages/*.[ch] \
 	  stages/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]))
 
+# Where $(PYTHON) looks for packages, on Debian; empty: facet.py is not put there.
+PYDIR ?= $(shell $(PYTHON) -c 'import sys; print("$(PREFIX)/lib/python%s/dist-packages" \
+  % ("3" if "$(PREFIX)" == "/usr" else "%d.%d" % sys.version_info[:2]))' 2>/dev/null)
 .PHONY: install
 install: all ## install into PREFIX (with DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/facet \
 	  $(DESTDIR)$(PREFIX)/share/facet/models $(DESTDIR)$(PREFIX)/share/facet/pipelines \
-	  $(DESTDIR)$(PREFIX)/share/facet/examples
+	  $(DESTDIR)$(PREFIX)/share/facet/examples $(DESTDIR)$(PREFIX)/share/facet/python
+	install -m 644 python/facet.py $(DESTDIR)$(PREFIX)/share/facet/python
+	[ -z "$(PYDIR)" ] || { install -d "$(DESTDIR)$(PYDIR)" && \
+	  ln -sf $(PREFIX)/share/facet/python/facet.py "$(DESTDIR)$(PYDIR)/facet.py"; }
 	install -m 755 $B/facet $(DESTDIR)$(PREFIX)/bin/facet
 	install -m 755 $(STAGES) $(DESTDIR)$(PREFIX)/libexec/facet
 	install -m 644 $(wildcard models/*.safetensors models/*.md) $(DESTDIR)$(PREFIX)/share/facet/models

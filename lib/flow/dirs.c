@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,33 @@ static bool is_program(const char *path)
            access(path, X_OK) == 0;
 }
 
+char *python_path(void)
+{
+    static const char *const beside[] = {"/../python", "/../share/facet/python",
+                                         "/../../python",
+                                         "/../../share/facet/python"};
+    char exe[4096];
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; slash && i < sizeof beside / sizeof *beside; i++) {
+        char *dir = mem_printf("%s%s", exe, beside[i]);
+        char *file = dir ? path_join(dir, "facet.py") : NULL;
+        char real[PATH_MAX];
+        bool there =
+            file && access(file, R_OK) == 0 && realpath(dir, real) != NULL;
+        mem_free(file);
+        mem_free(dir);
+        const char *old = getenv("PYTHONPATH");
+        if (there)
+            return mem_printf("PYTHONPATH=%s%s%s", old ? old : "",
+                              old && *old ? ":" : "", real);
+    }
+    return NULL;
+}
+
 char **stage_dirs(struct err *e)
 {
     size_t n = 0;
@@ -146,7 +174,8 @@ enum err_code stage_find(const char *const *dirs, const char *name, char **path,
             return err_errno(e, ERR_NOTFOUND, errno, "cannot run '%s'", name);
         if (!is_program(name))
             return err_set(e, ERR_NOTFOUND,
-                           "cannot run '%s': not an executable file", name);
+                           "cannot run '%s': not an executable file%s", name,
+                           S_ISREG(st.st_mode) ? " (chmod +x?)" : "");
         *path = mem_strdup(name);
         return *path ? OK : no_memory(e);
     }

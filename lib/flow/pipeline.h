@@ -104,7 +104,7 @@ struct info_job {
 };
 void stage_info_jobs(struct info_job *jobs, size_t n);
 
-/* Run `argv --describe` (10 s limit, 1 MiB cap) and read its YAML. */
+/* Run `argv --describe` (60 s limit, 1 MiB cap) and read its YAML. */
 enum err_code stage_info_from_command(char *const *argv,
                                       struct stage_info **out,
                                       struct err *e) MUST_USE;

@@ -7,6 +7,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/flow/dirs.h"
 #include "lib/flow/supervisor_internal.h"
 
 #define MAX_PROCS 1024
@@ -142,7 +143,7 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
                             p->replica,
                             threads,
                             p->epoch};
-    char **v = mem_calloc(CONTROL_ENV + 4, sizeof *v);
+    char **v = mem_calloc(CONTROL_ENV + 5, sizeof *v);
     if (!v || control_env_write(&c, v, e)) {
         mem_free(v);
         err_set(e, ERR_NOMEM, "no memory for an environment");
@@ -154,6 +155,8 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
      * measured on 2 cores: 20000 costs three times the CPU of 1000. */
     if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"))
         v[n++] = mem_strdup("GOMP_SPINCOUNT=1000");
+    if ((v[n] = python_path()))
+        n++;
     if (!v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
         for (size_t i = 0; i < n; i++)
             mem_free(v[i]);
