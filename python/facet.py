@@ -77,7 +77,7 @@ def failed(fields, text, code="data", key=None):
 
 class _BF16:
     def __init__(self, bits):
-        self.bits = bits
+        self.bits, self.nbytes = bits, bits.nbytes
 
 
 def bf16(array):
@@ -145,10 +145,10 @@ def encode(item, kind="item", id=b""):
         if not isinstance(v, (np.ndarray, _BF16)) and not hasattr(v, "detach"):
             fields[name] = _plain(name, v)
             continue
-        a, dtype = _array(name, v)
-        total += a.nbytes
+        total += getattr(v, "nbytes", 0)  # before anything is copied
         if total > MAX_BYTES:
             raise ValueError("field '%s': an item holds at most 1 GiB" % name)
+        a, dtype = _array(name, v)
         shape = list(a.shape)
         fields[name] = {"nd": True, "type": dtype, "kind": "", "shape": shape}
         if a.nbytes <= INLINE:

@@ -40,6 +40,7 @@ enum naming { NAMING_UNKNOWN, NAMING_IDS, NAMING_NONE };
 
 /* Stage functions have no other way to get at these. */
 static char **command_line; /* as it is started */
+static char shown[128];     /* as errors call it: its words */
 static struct bridge_options options;
 static bool ours; /* it is one of our own stages */
 
@@ -115,7 +116,7 @@ static enum err_code PRINTF_LIKE(4, 5)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    err_set(e, ERR_DATA, "'%s' %s%s%.150s", command_line[0], text,
+    err_set(e, ERR_DATA, "'%s' %s%s%.150s", shown, text,
             b->last[0] ? "; item " : "", b->last);
     return break_stage(s, e);
 }
@@ -166,7 +167,7 @@ static enum err_code hear_one(struct stage *s, struct bridge *b,
     for (;;) {
         enum err_code rc = link_recv_head(b->pair, out, bad, e);
         if (rc && !*bad)
-            return err_wrap(e, "from '%s'", command_line[0]);
+            return err_wrap(e, "from '%s'", shown);
         if (rc)
             return OK; /* told by *bad; e has the reason */
         if (*out && strcmp((*out)->kind, "fatal") == 0) {
@@ -206,7 +207,7 @@ static enum err_code await_ready(struct stage *s, struct bridge *b,
             return err_set(e, ERR_CANCEL, "stopped");
         if (patience_over(&p) && limit)
             return err_set(
-                e, ERR_IO, "'%s' %s within %.4g s%s", command_line[0],
+                e, ERR_IO, "'%s' %s within %.4g s%s", shown,
                 ours ? "has not opened" : "does not connect to FACET_ENDPOINT",
                 (double)ms / 1e3, options.open_ms ? " (time-limit: open)" : "");
     }
@@ -245,7 +246,7 @@ static enum err_code ensure(struct stage *s, struct bridge *b, struct err *e)
         return break_stage(s, e);
     }
     log_warn("'%s' is started anew (%d of %d); what it kept in memory is lost",
-             command_line[0], b->starts, b->restarts);
+             shown, b->starts, b->restarts);
     if (start(s, b, &why) == OK)
         return OK;
     if (why.code == ERR_CANCEL || s->broken) {
@@ -391,9 +392,8 @@ static enum err_code check_fields(const struct stage *s, size_t port,
         return err_set(e, ERR_DATA,
                        "'%s' sent the field '%s', which its --describe does "
                        "not list for port '%s'%s%s%s",
-                       command_line[0], name, p->name,
-                       near ? " (did you mean '" : "", near ? near : "",
-                       near ? "'?)" : "");
+                       shown, name, p->name, near ? " (did you mean '" : "",
+                       near ? near : "", near ? "'?)" : "");
     }
     for (size_t i = 0; i < p->n; i++)
         if (!p->field[i].type.optional && !item_get(answer, p->field[i].name))
@@ -401,7 +401,7 @@ static enum err_code check_fields(const struct stage *s, size_t port,
                            "'%s' did not send the field '%s', which its "
                            "--describe lists for port '%s' (those that may be "
                            "left out end with '?')",
-                           command_line[0], p->field[i].name, p->name);
+                           shown, p->field[i].name, p->name);
     return OK;
 }
 
@@ -512,7 +512,7 @@ static enum err_code hear(struct stage *s, struct bridge *b,
         char *words = command_words(b->command);
         command_last_line(words ? words : "", line, sizeof line);
         err_set(e, ERR_IO, "'%s' took longer than %.4g s (time-limit)%s%s",
-                command_line[0], (double)options.item_ms / 1e3,
+                shown, (double)options.item_ms / 1e3,
                 *line ? "; its last word was: " : "", line);
         stage_trace(s, words);
         return b->transform ? lose(s, b, e) : break_stage(s, e);
@@ -570,8 +570,8 @@ static enum err_code take_bad(struct stage *s, struct bridge *b,
                               struct err *first, struct err *e)
 {
     if (!first->code)
-        err_set(first, ERR_DATA, "'%s' sent a malformed '%s': %s",
-                command_line[0], bad->kind, e->text);
+        err_set(first, ERR_DATA, "'%s' sent a malformed '%s': %s", shown,
+                bad->kind, e->text);
     *over = strcmp(bad->kind, "done") == 0 || strcmp(bad->kind, "fail") == 0;
     b->asked = !*over;
     return check_id(s, b, bad, e);
@@ -623,7 +623,7 @@ static enum err_code bridge_open(void *ctx, struct stage *s, struct err *e)
     snprintf(n, sizeof n, "%d", s->replicas);
     if (setenv("FACET_REPLICAS", n, 1))
         return err_set(e, ERR_NOMEM, "no memory for the environment");
-    b->command = command_new(command_line, e);
+    b->command = command_new(command_line, shown, e);
     b->hub = b->command ? link_hub_new(e) : NULL;
     return b->hub ? start(s, b, e) : e->code;
 }
@@ -679,8 +679,7 @@ static enum err_code take_rest(struct stage *s, struct bridge *b, struct err *e)
         if (!rc)
             rc = hear_one(s, b, &it, &bad, e);
         if (!rc && bad)
-            rc = err_wrap(e, "'%s' sent a malformed '%s'", command_line[0],
-                          bad->kind);
+            rc = err_wrap(e, "'%s' sent a malformed '%s'", shown, bad->kind);
         bool said = it || bad;
         if (!rc && it && strcmp(it->kind, "item") == 0 &&
             (zero_id(&it->id) || item_id_equal(&it->id, &b->id)))
@@ -703,7 +702,7 @@ static enum err_code take_rest(struct stage *s, struct bridge *b, struct err *e)
             return err_set(e, ERR_CANCEL, "stopped");
         if (patience_over(&p))
             return err_set(e, ERR_IO, "'%s' does not exit after its last input",
-                           command_line[0]);
+                           shown);
     }
 }
 
@@ -792,6 +791,10 @@ static enum err_code make_command(char **argv, size_t words, struct err *e)
     command_line = mem_calloc(n + 2, sizeof *command_line);
     if (!command_line)
         return err_set(e, ERR_NOMEM, "no memory for a command line");
+    for (size_t i = 0, used = 0; i < words && used < sizeof shown; i++)
+        used += (size_t)snprintf(shown + used, sizeof shown - used, "%s%s",
+                                 i ? " " : "", argv[i]);
+    text_plain(shown, strlen(shown));
     for (size_t i = 0, k = 0; i < n; i++) {
         command_line[k++] = argv[i];
         if (ours && i + 1 == words)

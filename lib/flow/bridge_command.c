@@ -28,6 +28,7 @@
 
 struct command {
     char *const *argv;
+    const char *name;
     pid_t pid; /* 0: not running */
     int status;
     /* What it prints: the thread fills the ring. */
@@ -43,7 +44,7 @@ struct command {
     unsigned long long runs;
 };
 
-struct command *command_new(char *const *argv, struct err *e)
+struct command *command_new(char *const *argv, const char *name, struct err *e)
 {
     struct command *c = mem_calloc(1, sizeof *c);
     if (!c) {
@@ -51,6 +52,7 @@ struct command *command_new(char *const *argv, struct err *e)
         return NULL;
     }
     c->argv = argv;
+    c->name = name;
     c->fd = -1;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->change, NULL);
@@ -219,7 +221,7 @@ enum err_code command_start(struct command *c, const char *endpoint,
         int why = errno;
         close(fd[0]);
         c->pid = 0;
-        return err_errno(e, ERR_IO, why, "cannot start '%s'", c->argv[0]);
+        return err_errno(e, ERR_IO, why, "cannot start '%s'", c->name);
     }
     c->fd = fd[0];
     c->eof = false;
@@ -230,7 +232,7 @@ enum err_code command_start(struct command *c, const char *endpoint,
         c->fd = -1;
         command_stop(c, 0);
         return err_set(e, ERR_NOMEM, "no thread to read what '%s' prints",
-                       c->argv[0]);
+                       c->name);
     }
     return OK;
 }
@@ -261,7 +263,7 @@ void command_how(const struct command *c, char *out, size_t n)
     char how[128];
     if (WIFSIGNALED(c->status))
         x = (struct exit_info){.signal = WTERMSIG(c->status)};
-    snprintf(out, n, "'%s' %s", c->argv[0],
+    snprintf(out, n, "'%s' %s", c->name,
              launcher_describe_exit(&x, how, sizeof how));
 }
 

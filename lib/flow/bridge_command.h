@@ -9,8 +9,10 @@
 
 struct command;
 
-/* argv (NULL-terminated) stays the caller's and must outlive it. */
-struct command *command_new(char *const *argv, struct err *e) MUST_USE;
+/* argv (NULL-terminated) and name, which errors call it by, stay the caller's
+ * and must outlive it. */
+struct command *command_new(char *const *argv, const char *name,
+                            struct err *e) MUST_USE;
 void command_free(struct command **c); /* ends it first */
 
 /* Start it with FACET_ENDPOINT=endpoint in its environment. What it prints is

@@ -116,7 +116,7 @@ for ids in 0 1; do
 	for vice in twice again item-late fail-late early-done kind; do
 		for at in $places; do
 			run 3 --set ids=$ids --set vice=$vice --set at=$at
-			grep -q "^facet run: stage 'odd': '.*python3*' \(said\|answered\) .*; item [0-9a-f]\{32\}" err ||
+			grep -q "^facet run: stage 'odd': '.*python[0-9.]* odd.py .*' \(said\|answered\) .*; item [0-9a-f]\{32\}" err ||
 				fail "$vice at $at: who, and at which item?"
 		done
 	done
