@@ -11,6 +11,8 @@ export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
+mkdir run
+export XDG_RUNTIME_DIR="$dir/run"
 fail() {
 	echo "FAILED: $*" >&2
 	tail -n 20 err >&2
