@@ -242,13 +242,11 @@ bool command_ended(struct command *c)
 {
     int status;
     pid_t pid;
-    if (c->pid && waitpid(c->pid, &status, WNOHANG) == c->pid) {
-        c->status = status;
-        c->pid = 0;
-    }
-    if (c->pid == 0)
-        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-            ;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == c->pid) {
+            c->status = status;
+            c->pid = 0;
+        }
     return c->pid == 0;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/base/text.h"
 #include "lib/data/wire.h"
 
+#define ERROR_FIELDS 5 /* that a failed item gets */
 #define LONG_TEXT 4096 /* not kept of an item that is too large */
 
 struct work *work_new(struct item *it, struct err *e)
@@ -147,14 +148,31 @@ char *stage_label(const struct item *it, char *out, size_t n)
     return out;
 }
 
+/* Room for the fields that tell why: an item that is full of fields loses its
+ * last ones, and the reason says which. */
+static void make_room(struct item *it, struct err *why)
+{
+    while (it->n + ERROR_FIELDS > ITEM_MAX_FIELDS) {
+        char name[ITEM_MAX_NAME + 1];
+        size_t used = strlen(why->text);
+        snprintf(name, sizeof name, "%s", it->fields[it->n - 1].name);
+        snprintf(why->text + used, sizeof why->text - used,
+                 "; without '%s', as %d fields are the most", name,
+                 ITEM_MAX_FIELDS);
+        item_drop(it, name);
+    }
+}
+
 struct item *stage_failed_item(const struct stage *s, const struct work *w,
                                struct err *e)
 {
     struct item *it = item_copy(w->item, e);
+    struct err why = w->why;
     if (!it)
         return NULL;
-    if (item_set_str(it, "error_code", err_word(w->why.code), e) ||
-        item_set_str(it, "error_text", w->why.text, e) ||
+    make_room(it, &why);
+    if (item_set_str(it, "error_code", err_word(why.code), e) ||
+        item_set_str(it, "error_text", why.text, e) ||
         item_set_str(it, "error_stage", s->instance, e) ||
         item_set_i64(it, "error_attempts", (int64_t)w->item->attempt + 1, e) ||
         (w->trace && item_set_str(it, "error_trace", w->trace, e)))

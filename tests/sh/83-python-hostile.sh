@@ -283,3 +283,25 @@ sed 's/n: 41/n: 2/; s/odd.py/choices.py/; s/, time-limit: {item: 10}//' odd.yaml
 sed -i 's/30000/300000/' choices.py
 ! "$facet" check choices.yaml > out 2> err || fail "300000 choices"
 grep -q "wrote more than 1 MiB" err || fail "300000 choices"
+# An item that is full of fields fails like any other, and its letter says what
+# it had to leave out.
+cat > full.py <<'P'
+import facet
+@facet.stage(takes="i i64", gives="i i64, ...")
+def full(item):
+    return {"i": item["i"], **{"f%02d" % k: k for k in range(61)}}
+facet.main()
+P
+cat > full.yaml <<Y
+version: 1
+dead: dead3
+stages:
+  src: {run: t-count, with: {n: 2}}
+  full: {run: "$PYTHON full.py", from: src}
+  sink: {run: t-work, from: full, with: {fail-every: 1}}
+  end: {run: t-tape, from: [sink, sink.failed], with: {file: full.tape}}
+Y
+got=0
+"$facet" run full.yaml > out 2> err || got=$?
+[ $got -eq 1 ] || fail "full: exit status $got"
+[ "$(grep -l "without 'f60', as 64 fields are the most" dead3/sink/*.txt | wc -l)" -eq 2 ] || fail "full: $(cat dead3/*/*.txt)"
