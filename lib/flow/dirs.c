@@ -88,31 +88,33 @@ static bool is_program(const char *path)
            access(path, X_OK) == 0;
 }
 
-char *python_path(void)
+enum err_code python_path(char **out, struct err *e)
 {
     static const char *const beside[] = {"/../python", "/../share/facet/python",
                                          "/../../python",
                                          "/../../share/facet/python"};
-    char exe[4096];
+    char exe[4096], real[PATH_MAX];
+    const char *old = getenv("PYTHONPATH");
     ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
     exe[len > 0 ? len : 0] = '\0';
     char *slash = strrchr(exe, '/');
+    *out = NULL;
     if (slash)
         *slash = '\0';
     for (size_t i = 0; slash && i < sizeof beside / sizeof *beside; i++) {
-        char *dir = mem_printf("%s%s", exe, beside[i]);
-        char *file = dir ? path_join(dir, "facet.py") : NULL;
-        char real[PATH_MAX];
-        bool there =
-            file && access(file, R_OK) == 0 && realpath(dir, real) != NULL;
+        char *file = mem_printf("%s%s/facet.py", exe, beside[i]);
+        if (!file)
+            return no_memory(e);
+        bool there = access(file, R_OK) == 0 && realpath(file, real) != NULL;
         mem_free(file);
-        mem_free(dir);
-        const char *old = getenv("PYTHONPATH");
-        if (there)
-            return mem_printf("PYTHONPATH=%s%s%s", old ? old : "",
-                              old && *old ? ":" : "", real);
+        if (!there)
+            continue;
+        *strrchr(real, '/') = '\0';
+        *out = mem_printf("PYTHONPATH=%s%s%s", old ? old : "",
+                          old && *old ? ":" : "", real);
+        return *out ? OK : no_memory(e);
     }
-    return NULL;
+    return OK;
 }
 
 char **stage_dirs(struct err *e)

@@ -273,7 +273,16 @@ void stage_info_jobs(struct info_job *jobs, size_t n)
 {
     struct child c[AT_ONCE];
     size_t running = 0, next = 0;
-    char *path = python_path(), **env = path ? with_entry(path) : NULL;
+    char *path = NULL, **env = NULL;
+    struct err e = {0};
+    if (python_path(&path, &e) || (path && !(env = with_entry(path)))) {
+        for (size_t i = 0; i < n; i++) {
+            jobs[i].info = NULL;
+            jobs[i].rc = err_set(&jobs[i].e, ERR_NOMEM, "no memory");
+        }
+        mem_free(path);
+        return;
+    }
     while (running || next < n) {
         while (running < AT_ONCE && next < n)
             if (start(&c[running], &jobs[next++], env ? env : environ))

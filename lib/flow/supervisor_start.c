@@ -155,9 +155,10 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
      * measured on 2 cores: 20000 costs three times the CPU of 1000. */
     if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"))
         v[n++] = mem_strdup("GOMP_SPINCOUNT=1000");
-    if ((v[n] = python_path()))
+    enum err_code rc = python_path(&v[n], e);
+    if (v[n])
         n++;
-    if (!v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
+    if (rc || !v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
         for (size_t i = 0; i < n; i++)
             mem_free(v[i]);
         mem_free(v);
