@@ -4,11 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,7 +36,7 @@ struct command {
     /* What it prints: the thread fills the ring. */
     pthread_t reader;
     bool reading;
-    int fd;
+    int fd, stop_fd; /* its output; an eventfd that ends the thread */
     pthread_mutex_t lock;
     pthread_cond_t change;
     bool eof;
@@ -54,6 +56,12 @@ struct command *command_new(char *const *argv, const char *name, struct err *e)
     c->argv = argv;
     c->name = name;
     c->fd = -1;
+    c->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (c->stop_fd < 0) {
+        err_errno(e, ERR_IO, errno, "cannot make an eventfd");
+        mem_free(c);
+        return NULL;
+    }
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->change, NULL);
     /* What the command leaves behind becomes ours to end. */
@@ -81,6 +89,12 @@ static void *read_output(void *arg)
     struct command *c = arg;
     char part[4096];
     for (;;) {
+        struct pollfd p[2] = {{.fd = c->fd, .events = POLLIN},
+                              {.fd = c->stop_fd, .events = POLLIN}};
+        if (poll(p, 2, -1) < 0 && errno == EINTR)
+            continue;
+        if (!p[0].revents && p[1].revents)
+            return NULL;
         ssize_t n = read(c->fd, part, sizeof part);
         if (n < 0 && errno == EINTR)
             continue;
@@ -101,8 +115,10 @@ static void end_reader(struct command *c)
     if (!c->reading)
         return;
     /* A grandchild that got away may hold the other end open. */
-    pthread_cancel(c->reader);
+    uint64_t one = 1;
+    (void)!write(c->stop_fd, &one, sizeof one);
     pthread_join(c->reader, NULL);
+    (void)!read(c->stop_fd, &one, sizeof one);
     close(c->fd);
     c->fd = -1;
     c->reading = false;
@@ -330,6 +346,7 @@ void command_free(struct command **c)
         return;
     command_stop(*c, 0);
     end_reader(*c);
+    close((*c)->stop_fd);
     pthread_mutex_destroy(&(*c)->lock);
     pthread_cond_destroy(&(*c)->change);
     mem_free(*c);
