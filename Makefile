@@ -244,19 +244,25 @@ format: ## clang-format all C files in place
 	$(Q)clang-format -i $(sort $(wildcard lib/*/*.[ch] cli/*.[ch] stages/*.[ch] \
 	  stages/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]))
 
+# Where $(PYTHON) looks for packages, on Debian; empty: facet.py is not put there.
+PYDIR ?= $(shell $(PYTHON) -c 'import sys; print("$(PREFIX)/lib/python%s/dist-packages" \
+  % ("3" if "$(PREFIX)" == "/usr" else "%d.%d" % sys.version_info[:2]))' 2>/dev/null)
 # install's folders, quoted: there may be blanks in them.
 BIN   = "$(DESTDIR)$(bindir)"
 EXEC  = "$(DESTDIR)$(libexecdir)/facet"
 SHARE = "$(DESTDIR)$(datadir)/facet"
 .PHONY: install
 install: all ## install into PREFIX (with DESTDIR; bindir, libexecdir, datadir)
-	install -d $(BIN) $(EXEC) $(SHARE)/models $(SHARE)/pipelines $(SHARE)/examples
+	install -d $(BIN) $(EXEC) $(SHARE)/models $(SHARE)/pipelines $(SHARE)/examples $(SHARE)/python
 	install -m 755 $B/facet $(BIN)
 	install -m 755 $(STAGES) $(EXEC)
 	install -m 644 $(wildcard models/*.safetensors models/*.md) $(SHARE)/models
 	install -m 644 $(wildcard pipelines/*.yaml) $(SHARE)/pipelines
 	install -m 644 $(wildcard examples/*.yaml) $(SHARE)/examples
 	install -m 755 $(wildcard examples/*.py) $(SHARE)/examples
+	install -m 644 python/facet.py $(SHARE)/python
+	[ -z "$(PYDIR)" ] || { install -d "$(DESTDIR)$(PYDIR)" && \
+	  ln -sf "$(datadir)/facet/python/facet.py" "$(DESTDIR)$(PYDIR)/facet.py"; }
 
 .PHONY: clean
 clean: ## remove build folders

@@ -156,7 +156,7 @@ static int show_plan(const struct pipeline *p)
         for (size_t k = 0; k < st->n_params; k++)
             printf(" --%s=%s", st->params[k].name, st->params[k].value);
         printf(" (%d core%s each%s)\n", threads, threads == 1 ? "" : "s",
-               st->ours ? "" : ", through the bridge");
+               pipe_stage_bridged(st) ? ", through the bridge" : "");
     }
     for (size_t i = 0; i < p->n_edges; i++)
         printf("%s.%s -> %s.%s\n", p->stages[p->edges[i].from].name,
@@ -281,7 +281,7 @@ static const struct cli_verb verb_run = {
         "\n"
         "Exit status: 0 all went well; 1 some items failed (they are in the\n"
         "dead-letter folder, with reasons); 2 the file or the arguments are\n"
-        "wrong; 3 the run broke; 130 or 143 stopped by a signal.\n",
+        "wrong; 3 the run broke; 129, 130 or 143 stopped by a signal.\n",
     .run = run_run,
 };
 CLI_VERB(verb_run)

@@ -204,6 +204,8 @@ static enum err_code json_field(const struct field *f, bool full, struct buf *b,
     case VAL_I64:
         return buf_printf(b, e, "%" PRId64, f->v.i);
     case VAL_F64:
+        if (!isfinite(f->v.f)) /* JSON has no word for it */
+            return buf_puts(b, "null", e);
         /* Python and others tell 3.0 from 3. */
         return buf_printf(
             b, e,

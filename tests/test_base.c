@@ -238,14 +238,48 @@ static void text_utf8(void **state)
 static void text_controls(void **state)
 {
     (void)state;
-    /* C0, DEL and C1 go; what is beside C1 in UTF-8, and half a character at
-     * the end, stay */
+    /* C0, DEL, C1 and half a character at the end go; what is beside C1 in
+     * UTF-8 stays */
     char s[] = "a\x1b[2J\n\t\x7f\xc2\x9b\xc2\xa0\xc3\x9b\xc2";
     text_plain(s, strlen(s));
-    assert_string_equal(s, "a?[2J?????\xc2\xa0\xc3\x9b\xc2");
+    assert_string_equal(s, "a?[2J?????\xc2\xa0\xc3\x9b?");
     char cut[] = "\xc2\x9b";
     text_plain(cut, 1);
-    assert_string_equal(cut, "\xc2\x9b");
+    assert_string_equal(cut, "?\x9b");
+    /* An 8-bit CSI, the line separator, right-to-left override, an isolate;
+     * letters of a right-to-left script and an emoji stay. */
+    char bidi[] =
+        "\x9b"
+        "1m\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6|\xd7\x90\xf0\x9f\x98\x80";
+    text_plain(bidi, strlen(bidi));
+    assert_string_equal(bidi, "?1m?????????|\xd7\x90\xf0\x9f\x98\x80");
+}
+
+static void text_lines_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *shown;
+    } t[] = {
+        {"plain", "plain"},
+        {"", ""},
+        {"a line\r", "a line"},
+        {"\r 1/60\r 2/60\r60/60", "60/60"},
+        {"half\r      \r", "      "},
+        {"\x1b[1;31mred\x1b[0m\ttab", "red tab"},
+        {"\x1b]0;title\x07x\x1b]8;;u\x1b\\y", "xy"},
+        {"\x1b[31", "?[31"},
+        {"\xc2\x9b"
+         "31mred",
+         "??31mred"},
+        {"\x1bMup", "up"},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        char s[64];
+        snprintf(s, sizeof s, "%s", t[i].line);
+        s[text_shown(s, strlen(s))] = 0;
+        assert_string_equal(s, t[i].shown);
+    }
 }
 
 static void csv_alloc_failure(void **state)
@@ -670,6 +704,7 @@ int main(void)
         cmocka_unit_test(deep_folders),      cmocka_unit_test(err_keeps_cause),
         cmocka_unit_test(file_pieces),       cmocka_unit_test(file_temporaries),
         cmocka_unit_test(path_parts),        cmocka_unit_test(rng_known),
+        cmocka_unit_test(text_lines_shown),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

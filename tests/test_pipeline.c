@@ -476,7 +476,8 @@ static void commands(void **state)
         const char *script, *want;
     } rows[] = {
         {"kill -9 $$", "'sh --describe' was ended by signal 9"},
-        {"head -c 2000000 /dev/zero", "'sh --describe' wrote more than 1 MiB"},
+        {"head -c 2000000 /dev/zero", "'sh --describe' wrote more than 1 MiB (it prints its description, "
+         "and nothing else)"},
         {"exec >&- 2>&-; echo x >&2", "'sh --describe' ended with status 2"},
         {"printf 'name: [' ",
          "sh --describe:2:1: error: did not find expected node content (while "

@@ -213,41 +213,61 @@ bool text_ends(const char *s, const char *suffix)
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
+/* Bytes of the UTF-8 character at p, of which n are left, and its number in
+ * *v; 0 if there is none. */
+static size_t utf8_at(const unsigned char *p, size_t n, uint32_t *v)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    unsigned c = p[0];
+    size_t more = c < 0x80             ? 0
+                  : (c & 0xe0) == 0xc0 ? 1
+                  : (c & 0xf0) == 0xe0 ? 2
+                  : (c & 0xf8) == 0xf0 ? 3
+                                       : 4;
+    if (more == 4 || more >= n)
+        return 0;
+    *v = more == 0 ? c : c & (0x3fu >> more);
+    for (size_t k = 1; k <= more; k++) {
+        if ((p[k] & 0xc0) != 0x80)
+            return 0;
+        *v = *v << 6 | (p[k] & 0x3fu);
+    }
+    if (*v < least[more] || *v > 0x10ffff || (*v >= 0xd800 && *v < 0xe000))
+        return 0;
+    return more + 1;
+}
+
 bool text_is_utf8(const char *s, size_t n)
 {
     const unsigned char *p = (const unsigned char *)s;
+    uint32_t v;
     for (size_t i = 0; i < n;) {
-        unsigned c = p[i];
-        size_t more = c < 0x80             ? 0
-                      : (c & 0xe0) == 0xc0 ? 1
-                      : (c & 0xf0) == 0xe0 ? 2
-                      : (c & 0xf8) == 0xf0 ? 3
-                                           : 4;
-        if (more == 4 || more >= n - i)
+        size_t k = utf8_at(p + i, n - i, &v);
+        if (k == 0)
             return false;
-        uint32_t v = more == 0 ? c : c & (0x3fu >> more);
-        for (size_t k = 1; k <= more; k++) {
-            if ((p[i + k] & 0xc0) != 0x80)
-                return false;
-            v = v << 6 | (p[i + k] & 0x3fu);
-        }
-        static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-        if (v < least[more] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
-            return false;
-        i += more + 1;
+        i += k;
     }
     return true;
+}
+
+/* C0, DEL, C1; what ends a line; what turns the direction of writing. */
+static bool is_control(uint32_t v)
+{
+    return v < 0x20 || (v >= 0x7f && v < 0xa0) || v == 0x2028 || v == 0x2029 ||
+           (v >= 0x202a && v <= 0x202e) || (v >= 0x2066 && v <= 0x2069);
 }
 
 void text_plain(char *s, size_t n)
 {
     unsigned char *p = (unsigned char *)s;
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] < 0x20 || p[i] == 0x7f)
-            p[i] = '?';
-        else if (p[i] == 0xc2 && i + 1 < n && p[i + 1] >= 0x80 &&
-                 p[i + 1] < 0xa0)
-            p[i] = p[i + 1] = '?';
+    for (size_t i = 0; i < n;) {
+        uint32_t v = 0;
+        size_t k = utf8_at(p + i, n - i, &v);
+        bool bad = k == 0 || is_control(v);
+        k = k ? k : 1;
+        if (bad)
+            memset(p + i, '?', k);
+        i += k;
     }
 }
 
@@ -271,4 +291,45 @@ char *text_escaped(const char *s)
     if (out)
         out[k] = 0;
     return out;
+}
+
+/* Bytes of the escape sequence at p (colours, cursor moves, titles), 0 if none
+ * of n bytes. */
+static size_t escape_at(const unsigned char *p, size_t n)
+{
+    size_t i = 2;
+    if (n < 2 || p[0] != 0x1b)
+        return 0;
+    if (p[1] == '[') {
+        while (i < n && p[i] >= 0x20 && p[i] < 0x40)
+            i++;
+        return i < n && p[i] >= 0x40 && p[i] < 0x7f ? i + 1 : 0;
+    }
+    if (p[1] != ']')
+        return p[1] >= 0x40 && p[1] < 0x60 ? 2 : 0;
+    while (i < n && p[i] != 0x07 && p[i] != 0x1b)
+        i++;
+    if (i < n && p[i] == 0x07)
+        return i + 1;
+    return i + 1 < n && p[i + 1] == '\\' ? i + 2 : 0;
+}
+
+size_t text_shown(char *s, size_t n)
+{
+    unsigned char *p = (unsigned char *)s;
+    size_t from = 0, to = 0;
+    while (n && p[n - 1] == '\r')
+        n--;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] == '\r')
+            from = i + 1;
+    for (size_t i = from; i < n;) {
+        size_t k = escape_at(p + i, n - i);
+        if (k)
+            i += k;
+        else
+            p[to++] = p[i++] == '\t' ? ' ' : p[i - 1];
+    }
+    text_plain(s, to);
+    return to;
 }

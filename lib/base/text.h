@@ -35,12 +35,19 @@ bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool text_is_utf8(const char *s, size_t n);
-/* Turn control characters of s[n] (C0 with line ends, DEL, and C1 in UTF-8)
- * into '?': what a file or a peer says can then be shown on a terminal. */
+/* Turn into '?' what could play with a terminal or a reader: control characters
+ * (C0 with line ends, DEL, C1), line separators, characters that turn the
+ * direction of writing, and bytes that are not UTF-8. The length stays. What a
+ * file or a peer says can then be shown. */
 void text_plain(char *s, size_t n);
 /* Any bytes as a text that can be shown, sent and read back by a person, new
  * memory: control characters, and bytes above 0x7f where s is not UTF-8, as
  * \xNN. NULL: no memory. */
 char *text_escaped(const char *s) MUST_USE;
+/* A line of n bytes (no '\n') as it would stand on a terminal in the end: what
+ * follows its last carriage return (those that close it do not count), escape
+ * sequences taken out, tabs as blanks, the rest as text_plain does it. In
+ * place; the new length. */
+size_t text_shown(char *s, size_t n);
 
 #endif

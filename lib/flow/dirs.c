@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,35 @@ static bool is_program(const char *path)
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
            access(path, X_OK) == 0;
+}
+
+enum err_code python_path(char **out, struct err *e)
+{
+    static const char *const beside[] = {"/../python", "/../share/facet/python",
+                                         "/../../python",
+                                         "/../../share/facet/python"};
+    char exe[4096], real[PATH_MAX];
+    const char *old = getenv("PYTHONPATH");
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    *out = NULL;
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; slash && i < sizeof beside / sizeof *beside; i++) {
+        char *file = mem_printf("%s%s/facet.py", exe, beside[i]);
+        if (!file)
+            return no_memory(e);
+        bool there = access(file, R_OK) == 0 && realpath(file, real) != NULL;
+        mem_free(file);
+        if (!there)
+            continue;
+        *strrchr(real, '/') = '\0';
+        *out = mem_printf("PYTHONPATH=%s%s%s", old ? old : "",
+                          old && *old ? ":" : "", real);
+        return *out ? OK : no_memory(e);
+    }
+    return OK;
 }
 
 char **stage_dirs(struct err *e)
@@ -185,7 +215,8 @@ enum err_code stage_find(const char *const *dirs, const char *name, char **path,
             return err_errno(e, ERR_NOTFOUND, errno, "cannot run '%s'", name);
         if (!is_program(name))
             return err_set(e, ERR_NOTFOUND,
-                           "cannot run '%s': not an executable file", name);
+                           "cannot run '%s': not an executable file%s", name,
+                           S_ISREG(st.st_mode) ? " (chmod +x?)" : "");
         *path = mem_strdup(name);
         return *path ? OK : no_memory(e);
     }

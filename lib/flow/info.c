@@ -239,7 +239,7 @@ static enum err_code read_choices(const struct ctx *c,
     if (!v || v->kind != YAML_LIST)
         return get_text(c, map, "choices", &out->choices);
     enum err_code rc = OK;
-    buf_init(&b, 65536);
+    buf_init(&b, 2 * YAML_MAX_BYTES);
     for (size_t i = 0; i < v->n && !rc; i++) {
         if (v->items[i]->kind != YAML_SCALAR)
             rc = fail(c, v->items[i], "a choice must be a text");

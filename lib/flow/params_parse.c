@@ -9,8 +9,6 @@
 #include "lib/flow/describe.h"
 #include "lib/flow/params.h"
 
-#define MAX_CHOICES 64
-
 static bool has_limits(const struct stage_param *p)
 {
     return p->min < 0 || p->min > 0 || p->max < 0 || p->max > 0;
@@ -53,33 +51,41 @@ static enum err_code parse_str(const char *text, struct param_value *out,
     return out->str ? OK : err_set(e, ERR_NOMEM, "no memory for a value");
 }
 
-/* Split "a|b|c" into names[] that point into copy (new memory, or NULL). */
-static char *split_choices(const char *choices, const char **names, size_t *n)
+/* Split "a|b|c" into new names that point into *copy; NULL: no memory. */
+static const char **split_choices(const char *choices, char **copy, size_t *n)
 {
-    char *copy = mem_strdup(choices);
+    size_t most = 1;
+    for (const char *c = choices; *c; c++)
+        most += *c == '|';
+    const char **names = mem_array(most, sizeof *names);
+    *copy = names ? mem_strdup(choices) : NULL;
+    if (!*copy) {
+        mem_free(names);
+        return NULL;
+    }
     *n = 0;
-    for (char *s = copy; s && *n < MAX_CHOICES;) {
+    for (char *s = *copy; s;) {
         names[(*n)++] = s;
         s = strchr(s, '|');
         if (s)
             *s++ = '\0';
     }
-    return copy;
+    return names;
 }
 
 static enum err_code parse_enum(const struct stage_param *p, const char *text,
                                 struct param_value *out, struct err *e)
 {
-    const char *names[MAX_CHOICES];
-    char list[300] = "";
+    char list[300] = "", *copy;
     size_t n, used = 0;
-    char *copy = split_choices(p->choices ? p->choices : "", names, &n);
-    if (!copy)
+    const char **names = split_choices(p->choices ? p->choices : "", &copy, &n);
+    if (!names)
         return err_set(e, ERR_NOMEM, "no memory for a value");
     for (size_t i = 0; i < n; i++) {
         if (strcmp(names[i], text) == 0) {
             out->i = (int64_t)i;
             mem_free(copy);
+            mem_free(names);
             return OK;
         }
         if (used < sizeof list)
@@ -93,6 +99,7 @@ static enum err_code parse_enum(const struct stage_param *p, const char *text,
     else
         err_set(e, ERR_ARG, "'%.80s' is not one of %s", text, list);
     mem_free(copy);
+    mem_free(names);
     return ERR_ARG;
 }
 

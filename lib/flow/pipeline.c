@@ -22,6 +22,8 @@ static void note(struct pipe_load *l, int line, int column, const char *where,
     (void)vsnprintf(text, sizeof text, fmt, ap);
     struct pipe_problem new = {line, column,
                                mem_printf("%s: %s: %s\n", where, kind, text)};
+    if (new.text) /* it may quote names from anywhere */
+        text_plain(new.text, strlen(new.text) - 1);
     struct pipe_problem *p =
         mem_resize(l->problems, at + 1, sizeof *l->problems);
     if (p)

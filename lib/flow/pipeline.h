@@ -52,6 +52,8 @@ struct pipe_stage {
     int replicas; /* 0: auto */
     int threads;  /* cores per process; 0: default */
     int retries;  /* times an item is tried again after failing; default 0 */
+    int64_t item_ms, open_ms; /* time limits; 0: none */
+    int restart; /* times a dead process is started anew; -1: not said */
     int line, column;
 };
 struct pipe_edge {
@@ -92,6 +94,8 @@ enum err_code pipeline_load(const char *path, const struct pipe_options *o,
                             struct pipeline **out, struct buf *report,
                             struct err *e) MUST_USE;
 void pipeline_free(struct pipeline **p);
+/* Does the bridge run it: a command, or one of ours with limits? */
+bool pipe_stage_bridged(const struct pipe_stage *st);
 
 /* Several at once, at most 8 running at a time; each job's rc, e and info
  * (owned by the caller afterwards) are filled in. */
@@ -103,7 +107,7 @@ struct info_job {
 };
 void stage_info_jobs(struct info_job *jobs, size_t n);
 
-/* Run `argv --describe` (10 s limit, 1 MiB cap) and read its YAML. */
+/* Run `argv --describe` (60 s limit, 1 MiB cap) and read its YAML. */
 enum err_code stage_info_from_command(char *const *argv,
                                       struct stage_info **out,
                                       struct err *e) MUST_USE;

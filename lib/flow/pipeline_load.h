@@ -14,6 +14,8 @@
 #define PIPE_MAX_REPLICAS 256
 #define PIPE_MAX_THREADS 1024
 #define PIPE_MAX_RETRIES 100
+#define PIPE_MAX_RESTART 1000000
+#define PIPE_MAX_LIMIT_MS (7 * 24 * 3600e3)
 #define PIPE_MAX_TEXT ((size_t)16 << 20) /* of all texts after ${var} */
 #define PIPE_MAX_PROBLEMS 100            /* reported; more are only counted */
 

@@ -35,11 +35,70 @@ static int read_count(struct pipe_load *l, const struct yaml_node *stage,
     return (int)n;
 }
 
+/* "30", "1.5", "500 ms", "30 s", "2 min", "1 h" as milliseconds. */
+static bool to_ms(const char *text, int64_t *out)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"", 1e3},       {"ms", 1},       {"s", 1e3},
+                 {"sec", 1e3},    {"m", 60e3},     {"min", 60e3},
+                 {"h", 36e5},     {"hours", 36e5}, {"minutes", 60e3},
+                 {"seconds", 1e3}};
+    char number[32];
+    double v;
+    size_t n = strspn(text, "0123456789."), k = 0;
+    if (n == 0 || n >= sizeof number)
+        return false;
+    memcpy(number, text, n);
+    number[n] = 0;
+    const char *unit = text + n + strspn(text + n, " ");
+    while (k < sizeof units / sizeof *units && strcmp(unit, units[k].unit) != 0)
+        k++;
+    if (k == sizeof units / sizeof *units || !text_to_f64(number, &v) ||
+        v * units[k].ms < 1 || v * units[k].ms > PIPE_MAX_LIMIT_MS)
+        return false;
+    *out = (int64_t)(v * units[k].ms + 0.5);
+    return true;
+}
+
+static void read_limit(struct pipe_load *l, const struct yaml_node *v,
+                       const char *what, int64_t *out)
+{
+    char *text = yaml_is_null(v) ? NULL : pipe_text(l, v, what);
+    if (text && !to_ms(text, out))
+        pipe_error(l, v,
+                   "%s: '%.60s' is not a time from 1 ms to 7 days (seconds, or "
+                   "with a unit: '500 ms', '30 s', '2 min', '1 h')",
+                   what, text);
+    mem_free(text);
+}
+
+/* time-limit: 30, or {item: 30, open: 120}. */
+static void read_limits(struct pipe_load *l, struct pipe_stage *s,
+                        const struct yaml_node *stage)
+{
+    static const char *const keys[] = {"item", "open", NULL};
+    const struct yaml_node *v = yaml_get(stage, "time-limit");
+    if (yaml_is_null(v))
+        return;
+    if (v->kind == YAML_MAP) {
+        pipe_check_keys(l, v, keys, "a time-limit");
+        read_limit(l, yaml_get(v, "item"), "time-limit: item", &s->item_ms);
+        read_limit(l, yaml_get(v, "open"), "time-limit: open", &s->open_ms);
+    } else if (v->kind == YAML_SCALAR) {
+        read_limit(l, v, "time-limit", &s->item_ms);
+    } else {
+        pipe_error(l, v, "time-limit is a time, or a map with item and open");
+    }
+}
+
 static void read_stage(struct pipe_load *l, const struct yaml_node *key,
                        const struct yaml_node *node)
 {
-    static const char *const keys[] = {"run",     "from",    "with", "replicas",
-                                       "threads", "retries", NULL};
+    static const char *const keys[] = {"run",      "from",       "with",
+                                       "replicas", "threads",    "retries",
+                                       "restart",  "time-limit", NULL};
     struct pipe_stage *s = &l->p->stages[l->p->n_stages];
     if (!pipe_name_ok(key->text)) {
         pipe_error(l, key, "'%.60s' is not a stage name (a-z0-9_-)", key->text);
@@ -63,6 +122,13 @@ static void read_stage(struct pipe_load *l, const struct yaml_node *key,
         read_count(l, node, "replicas", "auto", 1, PIPE_MAX_REPLICAS, 1);
     s->threads = read_count(l, node, "threads", NULL, 1, PIPE_MAX_THREADS, 0);
     s->retries = read_count(l, node, "retries", NULL, 0, PIPE_MAX_RETRIES, 0);
+    s->restart = read_count(l, node, "restart", NULL, 0, PIPE_MAX_RESTART, -1);
+    read_limits(l, s, node);
+}
+
+bool pipe_stage_bridged(const struct pipe_stage *st)
+{
+    return !st->ours || st->item_ms || st->open_ms || st->restart > 0;
 }
 
 void pipe_read_stages(struct pipe_load *l)
@@ -250,6 +316,11 @@ void pipe_read_commands(struct pipe_load *l)
         else if (jobs[k].rc)
             pipe_error(l, yaml_get(l->node[stage[k]], "run"), "stage '%s': %s",
                        s->name, jobs[k].e.text);
+        else if (s->restart > 0 && strcmp(s->info->kind, "source") == 0)
+            pipe_error(l, yaml_get(l->node[stage[k]], "restart"),
+                       "stage '%s' is a source: started anew it would begin "
+                       "again, so it cannot have a restart",
+                       s->name);
     }
 done:
     mem_free(jobs);

@@ -33,7 +33,7 @@ static const struct describe_option options[] = {
     {0}};
 
 struct args {
-    bool help, describe, man, stdio, linked;
+    bool help, describe, man, stdio, linked, bridged;
     struct stdio_options io;
     const char *instance;
 };
@@ -53,6 +53,7 @@ static bool own_option(struct args *a, int argc, char **argv, int *i,
                  {"--man", &a->man, NULL},
                  {"--stdio", &a->stdio, NULL},
                  {"--linked", &a->linked, NULL},
+                 {"--bridged", &a->bridged, NULL},
                  {"--acks", &a->io.acks, NULL},
                  {"--in-port", NULL, &a->io.in_port},
                  {"--out-port", NULL, &a->io.out_port},
@@ -146,7 +147,7 @@ int stage_main(const struct stage_desc *desc, int argc, char **argv)
             return usage(desc, &e);
     if (a.help || a.describe || a.man)
         return print_text(desc, &a);
-    if (!a.stdio && !a.linked) {
+    if (!a.stdio && !a.linked && !a.bridged) {
         err_set(&e, ERR_ARG,
                 "nothing to do: run it in a pipeline (facet run) "
                 "or give --stdio");
@@ -161,7 +162,9 @@ int stage_main(const struct stage_desc *desc, int argc, char **argv)
     if (read_args(&s, argc, argv, &e))
         (void)usage(desc, &e);
     else
-        status = a.linked ? stage_linked(&s) : stage_stdio(&s, &a.io);
+        status = a.linked    ? stage_linked(&s)
+                 : a.bridged ? stage_bridged(&s)
+                             : stage_stdio(&s, &a.io);
     stage_free(&s);
     return status;
 }

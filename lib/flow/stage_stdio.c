@@ -208,9 +208,10 @@ int stage_stdio(struct stage *s, const struct stdio_options *o)
 {
     struct err e = {0}, close_err = {0};
     struct stdio io = {.s = s, .acks = o->acks};
-    s->io = (struct stage_io){
-        &io,          stdio_emit,   stdio_fail,   stdio_settle,   stdio_report,
-        stdio_expect, stdio_status, stdio_enough, stdio_stopping, stdio_hold};
+    s->io = (struct stage_io){&io,          stdio_emit,   stdio_fail,
+                              stdio_settle, stdio_report, stdio_expect,
+                              stdio_status, stdio_enough, stdio_stopping,
+                              stdio_hold,   NULL};
     if (pick_ports(&io, o, &e)) {
         log_error("%s", e.text);
         return 2;

@@ -8,6 +8,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/flow/dirs.h"
 #include "lib/flow/supervisor_internal.h"
 
 #define MAX_PROCS 1024
@@ -98,22 +99,29 @@ static void free_strings(char **v)
 }
 
 /* The command line: ours is linked directly, any other goes under the
- * bridge. */
+ * bridge, and so does one of ours with limits. */
 static char **make_argv(const struct supervisor *s, const struct pipe_stage *st)
 {
     size_t n = 0;
-    char **v = mem_calloc(st->argc + st->n_params + 6, sizeof *v);
+    bool bridged = pipe_stage_bridged(st);
+    char **v = mem_calloc(st->argc + st->n_params + 9, sizeof *v);
     if (!v)
         return NULL;
-    if (!st->ours) {
+    if (bridged) {
         v[n++] = mem_strdup(s->o.facet ? s->o.facet : "facet");
         v[n++] = mem_strdup("bridge");
+        if (st->item_ms)
+            v[n++] = mem_printf("--item-ms=%" PRId64, st->item_ms);
+        if (st->open_ms)
+            v[n++] = mem_printf("--open-ms=%" PRId64, st->open_ms);
+        if (st->restart >= 0)
+            v[n++] = mem_printf("--restart=%d", st->restart);
         v[n++] = mem_printf("%zu", st->argc);
         v[n++] = mem_strdup("--");
     }
     for (size_t i = 0; i < st->argc; i++)
         v[n++] = mem_strdup(st->argv[i]);
-    if (st->ours)
+    if (!bridged)
         v[n++] = mem_strdup("--linked");
     for (size_t i = 0; i < st->n_params; i++)
         v[n++] = mem_printf("--%s=%s", st->params[i].name, st->params[i].value);
@@ -140,7 +148,7 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
                             p->replica,
                             threads,
                             p->epoch};
-    char **v = mem_calloc(CONTROL_ENV + 4, sizeof *v);
+    char **v = mem_calloc(CONTROL_ENV + 5, sizeof *v);
     if (!v || control_env_write(&c, v, e)) {
         mem_free(v);
         err_set(e, ERR_NOMEM, "no memory for an environment");
@@ -152,7 +160,10 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
      * measured on 2 cores: 20000 costs three times the CPU of 1000. */
     if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"))
         v[n++] = mem_strdup("GOMP_SPINCOUNT=1000");
-    if (!v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
+    enum err_code rc = python_path(&v[n], e);
+    if (v[n])
+        n++;
+    if (rc || !v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
         for (size_t i = 0; i < n; i++)
             mem_free(v[i]);
         mem_free(v);

@@ -110,11 +110,19 @@ grep -q '^c: printed sink$' err || fail "what it prints is lost"
 [ "$(wc -l < lines)" -eq 8 ] || fail "three: second port"
 [ "$(grep -l 'error_code: noface' dead/b/*.txt | wc -l)" -eq 4 ] || fail "dead"
 none_left "three"
+# One that dies fails the item that it had, and is started anew.
 got=0
 "$facet" run three.yaml --set die=7 > out 2> err || got=$?
+[ $got -eq 1 ] || fail "die: exit status $got"
+grep -q "exited with status 5" dead/b/*.txt || fail "die: no letter"
+grep -q '^sink saw 7$' out || fail "die: the run did not go on: $(cat out)"
+none_left "die"
+sed 's/^  b: {/&restart: 0, /' three.yaml > once.yaml
+got=0
+"$facet" run once.yaml --set die=7 > out 2> err || got=$?
 [ $got -eq 3 ] || fail "die: exit status $got"
-grep -q "^facet run: stage 'b': .*three.py.* exited with status 5" err ||
-	grep -q "^facet run: stage 'b': .* exited with status 5" err || fail "die: reason"
+grep -q "^facet run: stage 'b': .* exited with status 5, while working on item [0-9a-f]\{32\}" err ||
+	fail "die: reason"
 none_left "die"
 
 # kill -9 of the runner takes the commands under the bridges along.
