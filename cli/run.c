@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/plan.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -15,13 +16,9 @@
 #include "lib/flow/pipeline.h"
 #include "lib/flow/supervisor.h"
 
-#define REPORT_MAX (1u << 20)
-#define MAX_SETS 256
-
 struct run_args {
-    const char *file, *log;
-    const char *sets[MAX_SETS + 1];
-    size_t n_sets;
+    struct plan_args plan;
+    const char *log;
     int64_t start_timeout, exit_timeout;
     bool dry_run, quiet;
 };
@@ -76,18 +73,8 @@ static int read_args(int argc, char **argv, struct run_args *a)
     a->exit_timeout = 20;
     for (int i = 1; i < argc; i++) {
         int missing = 0;
-        const char *name = "--set";
-        const char *v = cli_value(argc, argv, &i, "--set", &missing);
-        if (v && !missing) {
-            if (a->n_sets == MAX_SETS)
-                return cli_usage("run", "more than %d --set", MAX_SETS);
-            if (!strchr(v, '='))
-                return cli_usage("run", "--set wants name=value, not '%s'", v);
-            a->sets[a->n_sets++] = v;
-            continue;
-        }
-        if (!v)
-            v = cli_value(argc, argv, &i, name = "--log", &missing);
+        const char *name = "--log";
+        const char *v = cli_value(argc, argv, &i, name, &missing);
         if (v && !missing) {
             a->log = v;
             continue;
@@ -110,15 +97,15 @@ static int read_args(int argc, char **argv, struct run_args *a)
             a->dry_run = true;
         else if (strcmp(argv[i], "--quiet") == 0 || strcmp(argv[i], "-q") == 0)
             a->quiet = true;
-        else if (argv[i][0] == '-')
-            return cli_unknown("run", argv[i], options);
-        else if (a->file)
-            return cli_usage("run", "one pipeline file, please: '%s' and '%s'",
-                             a->file, argv[i]);
-        else
-            a->file = argv[i];
+        else {
+            int took = plan_arg(&a->plan, "run", argc, argv, &i);
+            if (took < 0)
+                return CLI_USAGE;
+            if (!took)
+                return cli_unknown("run", argv[i], options);
+        }
     }
-    return a->file ? CLI_OK : cli_usage("run", "which pipeline file?");
+    return CLI_OK;
 }
 
 /* What would be started, for --dry-run. */
@@ -215,28 +202,15 @@ static void tell_command(int argc, char **argv)
 static int run_run(int argc, char **argv)
 {
     struct run_args a = {0};
-    struct err e = {0};
     struct pipeline *p = NULL;
-    struct buf report;
     int status = read_args(argc, argv, &a);
+    if (!status)
+        status = plan_load(&a.plan, "run", &p);
     if (status)
         return status;
-    char **dirs = stage_dirs(&e);
-    if (!dirs)
-        return cli_fail("run", &e, CLI_BROKEN);
-    buf_init(&report, REPORT_MAX);
     tell_command(argc, argv);
-    struct pipe_options o = {(const char *const *)dirs, a.sets};
-    if (pipeline_load(a.file, &o, &p, &report, &e)) {
-        fputs(buf_str(&report), stderr);
-        status = cli_fail("run", &e, CLI_USAGE);
-    } else {
-        fputs(buf_str(&report), stderr); /* warnings */
-        status = a.dry_run ? show_plan(p) : supervise(p, &a);
-    }
+    status = a.dry_run ? show_plan(p) : supervise(p, &a);
     pipeline_free(&p);
-    buf_free(&report);
-    stage_dirs_free(&dirs);
     return status;
 }
 

@@ -274,7 +274,8 @@ static const struct broken {
      "p.yaml:8:14: error: stage 'fr', parameter 'count': 101 is outside "
      "1..100\n"},
     {HEAD "  fr: {run: frames, from: cat, with: {count: }}\n" STORE, NULL,
-     "p.yaml:4:46: error: count: no value (write \"\" for an empty text)\n"},
+     "p.yaml:4:46: error: count: no value (leave it out, or write \"\" for "
+     "an empty text)\n"},
     {HEAD "  fr: {run: frames, from: cat, with: {at: [1, [2]]}}\n" STORE, NULL,
      "p.yaml:4:47: error: at must be a text, not a list\n"},
     {HEAD "  fr: {run: frames, from: cat, with: 3}\n" STORE, NULL,

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/mem.h"
 
@@ -40,16 +41,26 @@ bool text_to_f64(const char *s, double *out)
     return true;
 }
 
+/* Is s the lower-case word, or that in capitals, or with one? */
+static bool is_word(const char *s, const char *word)
+{
+    size_t n = strlen(word);
+    if (strlen(s) != n || strcasecmp(s, word) != 0)
+        return false;
+    return strcmp(s + 1, word + 1) == 0 ||
+           !s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")];
+}
+
 bool text_to_bool(const char *s, bool *out)
 {
-    static const char *const yes[] = {"true", "yes", "on", "1"};
-    static const char *const no[] = {"false", "no", "off", "0"};
-    for (int i = 0; s && i < 4; i++) {
-        if (strcmp(s, yes[i]) == 0) {
+    static const char *const yes[] = {"true", "yes", "on", "y", "1"};
+    static const char *const no[] = {"false", "no", "off", "n", "0"};
+    for (int i = 0; s && *s && i < 5; i++) {
+        if (is_word(s, yes[i])) {
             *out = true;
             return true;
         }
-        if (strcmp(s, no[i]) == 0) {
+        if (is_word(s, no[i])) {
             *out = false;
             return true;
         }
@@ -211,6 +222,17 @@ bool text_ends(const char *s, const char *suffix)
 {
     size_t n = strlen(s), m = strlen(suffix);
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+size_t text_bom(const char *s, size_t n)
+{
+    return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+bool text_is_utf16(const char *s, size_t n)
+{
+    return n >= 2 &&
+           (memcmp(s, "\xff\xfe", 2) == 0 || memcmp(s, "\xfe\xff", 2) == 0);
 }
 
 bool text_is_utf8(const char *s, size_t n)

@@ -13,8 +13,8 @@
  * false if not. */
 bool text_to_i64(const char *s, int64_t *out) MUST_USE;
 bool text_to_f64(const char *s, double *out) MUST_USE;
-bool text_to_bool(const char *s,
-                  bool *out) MUST_USE; /* true/false/yes/no/on/off/1/0 */
+/* true yes on y 1, false no off n 0; also True, TRUE. */
+bool text_to_bool(const char *s, bool *out) MUST_USE;
 
 /* Damerau-Levenshtein distance of two short strings (at most 64 bytes are
  * looked at). */
@@ -33,6 +33,10 @@ enum err_code csv_put(struct buf *b, const char *s, struct err *e) MUST_USE;
 
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
+/* Bytes of a byte order mark at the beginning (UTF-8's: 3), else 0. */
+size_t text_bom(const char *s, size_t n);
+/* Does it begin with a byte order mark of UTF-16? */
+bool text_is_utf16(const char *s, size_t n);
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool text_is_utf8(const char *s, size_t n);
 /* Turn control characters of s[n] (C0 with line ends, DEL, and C1 in UTF-8)

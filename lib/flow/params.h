@@ -33,7 +33,7 @@ struct param_value {
 /* Read text by the rule of entry p (type, min, max, choices; offset and
  * default are not looked at). The text is strict: the whole of it is the
  * value, no spaces but after the commas of a list, no inf or nan.
- *   bool    true false yes no on off 1 0
+ *   bool    true yes on y 1, false no off n 0; True and TRUE too
  *   enum    one of choices, exactly
  *   floats  "1,2.5,-3", "first:last:step" (last included where a step lands
  *           on it to a thousandth of a step; step may be left out: 1), or both

@@ -19,7 +19,7 @@ static int read_count(struct pipe_load *l, const struct yaml_node *stage,
 {
     const struct yaml_node *v = yaml_get(stage, key);
     int64_t n = 0;
-    if (!v)
+    if (yaml_is_null(v))
         return fallback;
     char *text = pipe_text(l, v, key);
     if (!text)
@@ -205,7 +205,7 @@ static bool read_run(struct pipe_load *l, struct pipe_stage *s,
     const struct yaml_node *run = yaml_get(node, "run");
     if (node->kind != YAML_MAP)
         return false;
-    if (!run) {
+    if (yaml_is_null(run)) {
         pipe_error_at(l, s->line, s->column, "stage '%s' has no 'run'",
                       s->name);
         return false;
