@@ -80,7 +80,7 @@ static int check_run(int argc, char **argv)
         printf("%s: %zu stages, %zu links: sound\n", p->path, p->n_stages,
                p->n_edges);
     pipeline_free(&p);
-    return fflush(stdout) == 0 ? CLI_OK : CLI_BROKEN;
+    return CLI_OK;
 }
 
 static const struct cli_verb verb_check = {

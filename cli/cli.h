@@ -62,5 +62,8 @@ const char *cli_value(int argc, char **argv, int *i, const char *name,
                       int *missing);
 /* Write all of s to stdout; CLI_OK, or CLI_BROKEN with a message. */
 int cli_print(const char *verb, const char *s);
+/* status, or CLI_BROKEN with a message if something that was printed on stdout
+ * is lost. main() calls it after each verb: verbs need not look themselves. */
+int cli_end(const char *verb, int status);
 
 #endif

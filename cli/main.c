@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "lib/base/log.h"
+#include "lib/base/std.h"
 #include "lib/base/text.h"
 
 #define FACET_VERSION "0.1.0"
@@ -87,10 +88,16 @@ const char *cli_value(int argc, char **argv, int *i, const char *name,
 
 int cli_print(const char *verb, const char *s)
 {
-    if (fputs(s, stdout) != EOF && fflush(stdout) == 0)
-        return CLI_OK;
-    (void)fprintf(stderr, "facet %s: cannot write to standard output\n", verb);
-    return CLI_BROKEN;
+    (void)fputs(s, stdout);
+    return cli_end(verb, CLI_OK);
+}
+
+int cli_end(const char *verb, int status)
+{
+    struct err e = {0};
+    if (std_flush(&e) == OK || status == CLI_BROKEN)
+        return status;
+    return cli_fail(verb, &e, CLI_BROKEN);
 }
 
 static int usage(FILE *to)
@@ -108,7 +115,7 @@ static int usage(FILE *to)
                       "Exit status: 0 all went well, 1 some items failed, "
                       "2 wrong arguments or a\n"
                       "pipeline with errors, 3 the work could not be done.\n");
-    return to == stderr ? CLI_USAGE : fflush(to) == 0 ? CLI_OK : CLI_BROKEN;
+    return to == stderr ? CLI_USAGE : cli_end("--help", CLI_OK);
 }
 
 static int unknown_verb(const char *word)
@@ -132,6 +139,7 @@ static bool asks_help(const char *s)
 
 int main(int argc, char **argv)
 {
+    std_guard();
     log_setup("facet", log_level_from_env());
     if (argc < 2)
         return usage(stderr);
@@ -147,5 +155,5 @@ int main(int argc, char **argv)
         return unknown_verb(word);
     if (word == argv[2] || (argc > 2 && asks_help(argv[2])))
         return cli_print(verb->name, verb->help);
-    return verb->run(argc - 1, argv + 1);
+    return cli_end(verb->name, verb->run(argc - 1, argv + 1));
 }

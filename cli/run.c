@@ -1,6 +1,7 @@
 /* facet run: run a pipeline file. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "cli/plan.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
+#include "lib/base/std.h"
 #include "lib/base/text.h"
 #include "lib/flow/dirs.h"
 #include "lib/flow/pipeline.h"
@@ -28,8 +30,22 @@ struct run_args {
 struct screen {
     bool quiet, bar_shown;
     FILE *log;
-    bool log_failed;
+    bool log_failed, results_lost;
 };
+
+/* A result line. Where it cannot be written the run goes on, since its files
+ * are worth having; the line is shown elsewhere, and the status tells. */
+static void show_result(struct screen *s, const char *text)
+{
+    struct err e = {0};
+    if (printf("%s\n", text) >= 0 && !s->results_lost && std_flush(&e) == OK)
+        return;
+    if (!s->results_lost)
+        fprintf(stderr, "facet run: %s; results follow here\n",
+                e.code ? e.text : "cannot write to standard output");
+    s->results_lost = true;
+    fprintf(stderr, "%s\n", text);
+}
 
 static void show(void *arg, enum supervisor_text kind, const char *text)
 {
@@ -49,8 +65,7 @@ static void show(void *arg, enum supervisor_text kind, const char *text)
     bool hidden =
         s->quiet && (kind == SUPERVISOR_INFO || kind == SUPERVISOR_TABLE);
     if (kind == SUPERVISOR_REPORT) {
-        printf("%s\n", text);
-        fflush(stdout);
+        show_result(s, text);
     } else if (kind == SUPERVISOR_ERROR) {
         fprintf(stderr, "facet run: %s\n", text);
     } else if (!hidden) {
@@ -131,7 +146,7 @@ static int show_plan(const struct pipeline *p)
                p->edges[i].to_port);
     printf("%d processes on %d cores; failed items go to %s\n", all, cores,
            p->dead);
-    return fflush(stdout) ? CLI_BROKEN : CLI_OK;
+    return CLI_OK;
 }
 
 static int columns_of_terminal(void)
@@ -151,6 +166,7 @@ static int supervise(const struct pipeline *p, const struct run_args *a)
     struct err e = {0};
     struct screen screen = {.quiet = a->quiet};
     struct supervisor_result r = {.end = RUN_BROKEN};
+    (void)signal(SIGPIPE, SIG_IGN); /* `| head`: see show_result */
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = 0;
     if (a->log && !(screen.log = fopen(a->log, "ae"))) {
@@ -168,8 +184,12 @@ static int supervise(const struct pipeline *p, const struct run_args *a)
     enum err_code rc = supervisor_run(p, &o, &r, &e);
     if (rc)
         show(&screen, SUPERVISOR_ERROR, e.text);
-    if (screen.log && fclose(screen.log))
+    if (screen.log && fclose(screen.log) && !screen.log_failed) {
+        screen.log_failed = true;
         fprintf(stderr, "facet run: cannot write '%s'\n", a->log);
+    }
+    if (r.end != RUN_STOPPED && (screen.results_lost || screen.log_failed))
+        return CLI_BROKEN;
     switch (r.end) {
     case RUN_OK:
         return CLI_OK;

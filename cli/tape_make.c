@@ -255,6 +255,8 @@ int tape_make_run(int argc, char **argv)
         return cli_usage("tape", "fields and --text exclude each other");
     if (!m.text && n == 0)
         return cli_usage("tape", "make needs NAME=VALUE or --text");
+    if (!tape_out_ok(m.out))
+        return CLI_USAGE;
     enum err_code code = make(&m, argv, n, &e);
     if (code)
         return cli_fail("tape", &e, code == ERR_ARG ? CLI_USAGE : CLI_BROKEN);
