@@ -65,5 +65,13 @@ int cli_print(const char *verb, const char *s);
 /* status, or CLI_BROKEN with a message if something that was printed on stdout
  * is lost. main() calls it after each verb: verbs need not look themselves. */
 int cli_end(const char *verb, int status);
+/* Columns that a text may have: the terminal's on stdout, from 20 to 100; 80
+ * where it is none. */
+int cli_columns(void);
+/* The same for lists of one entry a line, which programs read too: no limit
+ * where stdout is no terminal. */
+int cli_list_columns(void);
+/* Bytes of the first sentence of a help text, without its full stop. */
+int cli_summary(const char *help);
 
 #endif

@@ -1,8 +1,11 @@
 /* The `facet` command: finds the verb and runs it. */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "lib/base/log.h"
@@ -100,8 +103,35 @@ int cli_end(const char *verb, int status)
     return cli_fail(verb, &e, CLI_BROKEN);
 }
 
+int cli_columns(void)
+{
+    struct winsize w;
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 ||
+        w.ws_col == 0)
+        return 80;
+    return w.ws_col < 20 ? 20 : w.ws_col > 100 ? 100 : w.ws_col;
+}
+
+int cli_list_columns(void)
+{
+    return std_is_terminal() ? cli_columns() : INT_MAX;
+}
+
+int cli_summary(const char *help)
+{
+    const char *stop = strstr(help, ". ");
+    size_t n = stop ? (size_t)(stop - help) : strcspn(help, "\n");
+    if (n && help[n - 1] == '.')
+        n--;
+    return (int)(n > 400 ? 400 : n);
+}
+
 static int usage(FILE *to)
 {
+    int width = 0;
+    for (const struct cli_node *n = verbs; n; n = n->next)
+        if ((int)strlen(n->verb->name) > width)
+            width = (int)strlen(n->verb->name);
     (void)fprintf(to, "usage: facet VERB [ARGUMENT]...\n"
                       "       facet VERB --help\n"
                       "       facet --version\n"
@@ -110,7 +140,8 @@ static int usage(FILE *to)
                       "\n"
                       "Verbs:\n");
     for (const struct cli_node *n = verbs; n; n = n->next)
-        (void)fprintf(to, "  %-10s %s\n", n->verb->name, n->verb->summary);
+        (void)fprintf(to, "  %-*s  %s\n", width, n->verb->name,
+                      n->verb->summary);
     (void)fprintf(to, "\n"
                       "Exit status: 0 all went well, 1 some items failed, "
                       "2 wrong arguments or a\n"

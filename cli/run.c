@@ -221,11 +221,13 @@ static void tell_command(int argc, char **argv)
 
 static int run_run(int argc, char **argv)
 {
-    struct run_args a = {0};
+    struct run_args a = {.plan.look = true};
     struct pipeline *p = NULL;
     int status = read_args(argc, argv, &a);
+    if (!status && a.plan.help)
+        return plan_help(&a.plan, 0, "run");
     if (!status)
-        status = plan_load(&a.plan, "run", &p);
+        status = plan_load(&a.plan, 0, "run", &p);
     if (status)
         return status;
     tell_command(argc, argv);
@@ -236,12 +238,17 @@ static int run_run(int argc, char **argv)
 
 static const struct cli_verb verb_run = {
     .name = "run",
-    .summary = "run a pipeline file",
+    .summary = "run a pipeline",
     .help =
-        "usage: facet run FILE [--set NAME=VALUE]... [options]\n"
+        "usage: facet run PIPELINE [--set NAME=VALUE]... [options]\n"
+        "       facet run PIPELINE --help\n"
         "\n"
-        "Runs the pipeline in FILE to its end. Results go to standard output,\n"
-        "progress and a closing table to standard error.\n"
+        "Runs a pipeline, a file or a name as `facet pipelines` lists them, "
+        "to\n"
+        "its end. Results go to standard output, progress and a closing table\n"
+        "to standard error. `facet run PIPELINE --help` says what it does, "
+        "and\n"
+        "what its variables are.\n"
         "\n"
         "  --set NAME=VALUE     set a variable of the file, or STAGE.PARAM\n"
         "  --dry-run            check everything, show what would be started\n"

@@ -21,16 +21,6 @@ static const char help[] =
     "stages/ beside this program, and in ../libexec/facet and\n"
     "../share/facet/examples.\n";
 
-/* Bytes of the first sentence, without its full stop. */
-static int summary_length(const char *s)
-{
-    const char *stop = strstr(s, ". ");
-    size_t n = stop ? (size_t)(stop - s) : strcspn(s, "\n");
-    if (n && s[n - 1] == '.')
-        n--;
-    return (int)(n > 200 ? 200 : n);
-}
-
 static int print_all(const struct stage_list *l, struct info_job *jobs)
 {
     int width = 4;
@@ -42,8 +32,18 @@ static int print_all(const struct stage_list *l, struct info_job *jobs)
         if (!info)
             continue;
         const char *text = info->help ? info->help : "";
-        printf("%-*s  %-9s  %.*s\n", width, l->names[i], info->kind,
-               summary_length(text), text);
+        int column = width + 13; /* "NAME  transform  " */
+        struct buf line, first;
+        struct err e;
+        buf_init(&first, 1 << 20);
+        buf_init(&line, 1 << 20);
+        if (buf_printf(&first, &e, "%.*s", cli_summary(text), text) == OK &&
+            describe_wrap(&line, buf_str(&first), column, cli_list_columns(),
+                          column, &e) == OK)
+            printf("%-*s  %-9s  %s", width, l->names[i], info->kind,
+                   buf_str(&line));
+        buf_free(&first);
+        buf_free(&line);
     }
     (void)fflush(stdout);
     for (size_t i = 0; i < l->n; i++)

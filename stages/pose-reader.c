@@ -181,7 +181,7 @@ static const struct stage_port out_ports[] = {
     {NULL, NULL, NULL},
 };
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, offsetof(struct pose_reader, root), NULL, 0, 0, NULL,
+    {"root", PARAM_FOLDER, offsetof(struct pose_reader, root), NULL, 0, 0, NULL,
      NULL, "A folder with index.csv: path, yaw_deg; split, identity if any."},
     {"split", PARAM_STR, offsetof(struct pose_reader, split), "all", 0, 0, NULL,
      NULL, "Only pictures of this split; all for every one."},

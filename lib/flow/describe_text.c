@@ -19,7 +19,9 @@ static enum err_code put_usage(const struct stage_desc *d, struct buf *out,
     for (const struct stage_param *p = d->params; !rc && p && p->name; p++)
         if (is_required(p))
             rc = buf_printf(out, e, " --%s %s", p->name,
-                            p->type == PARAM_PATH ? "PATH" : "VALUE");
+                            p->type == PARAM_PATH     ? "PATH"
+                            : p->type == PARAM_FOLDER ? "FOLDER"
+                                                      : "VALUE");
     if (rc)
         return rc;
     if (d->kind == STAGE_SOURCE)

@@ -250,13 +250,17 @@ static enum err_code check_param(const struct ctx *c,
     struct err why;
     enum param_type type;
     if (!param_type_from_name(in->type, &type)) {
-        static const char *const types[] = {"bool", "int",  "float", "str",
-                                            "path", "enum", "floats"};
-        const char *near = text_nearest(in->type, types, 7);
+        static const char *const types[] = {"bool", "int",  "float",  "str",
+                                            "path", "enum", "floats", "folder",
+                                            "file", "model"};
+        const char *near =
+            text_nearest(in->type, types, sizeof types / sizeof *types);
         return fail(c, yaml_get(node, "type"),
                     "no parameter type '%.40s' (%s%s%s)", in->type,
                     near ? "did you mean '" : "",
-                    near ? near : "bool int float str path enum floats",
+                    near ? near
+                         : "bool int float str path enum floats folder file "
+                           "model",
                     near ? "'?" : "");
     }
     table[0] = (struct stage_param){.name = in->name,

@@ -16,7 +16,8 @@
 #define PARAMS_MAX_FLOATS 65536   /* numbers of one list */
 #define PARAMS_MAX_TEXT (1 << 20) /* bytes of one value */
 
-/* "bool", "int", "float", "str", "path", "enum", "floats". */
+/* "bool", "int", "float", "str", "path", "enum", "floats", "folder", "file",
+ * "model". */
 const char *param_type_name(enum param_type t);
 bool param_type_from_name(const char *name, enum param_type *out) MUST_USE;
 
@@ -26,7 +27,7 @@ struct param_value {
     bool b;
     int64_t i; /* INT; for ENUM the index into choices */
     double f;
-    char *str; /* STR, PATH */
+    char *str; /* STR, PATH, FOLDER, FILE, MODEL */
     struct stage_floats floats;
 };
 
@@ -44,6 +45,13 @@ struct param_value {
 enum err_code param_parse(const struct stage_param *p, const char *text,
                           struct param_value *out, struct err *e) MUST_USE;
 void param_value_free(struct param_value *v);
+
+/* Is what a parameter of this type and value names there? OK for types that
+ * name nothing to be read, and for "". program: the stage's, whose folder tells
+ * where models are; NULL: this one. ERR_NOTFOUND as lookup_find and lookup_path
+ * say it (lib/base/lookup.h). */
+enum err_code param_look(enum param_type type, const char *value,
+                         const char *program, struct err *e) MUST_USE;
 
 /* The parameters of one running stage. Strings and lists that the context
  * points to live until params_free. */

@@ -218,6 +218,9 @@ enum err_code param_parse(const struct stage_param *p, const char *text,
         break;
     case PARAM_STR:
     case PARAM_PATH:
+    case PARAM_FOLDER:
+    case PARAM_FILE:
+    case PARAM_MODEL:
         rc = parse_str(text, out, e);
         break;
     case PARAM_ENUM:
@@ -272,6 +275,12 @@ static const char *meta(const struct stage_param *p)
         return " ";
     case PARAM_FLOATS:
         return " LIST";
+    case PARAM_FOLDER:
+        return " FOLDER";
+    case PARAM_FILE:
+        return " FILE";
+    case PARAM_MODEL:
+        return " MODEL";
     }
     return "";
 }

@@ -77,6 +77,8 @@ struct pipe_options {
     const char *const *stage_dirs;
     const char *const *sets; /* "name=value", NULL-terminated; vars, or
                                 stage.param=value to override one parameter */
+    bool look; /* must folders, files and models that parameters name as to be
+                  read (type folder, file, model) be there? */
 };
 
 /* Read, substitute, describe every stage, resolve edges, check fields and

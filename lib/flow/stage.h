@@ -24,7 +24,8 @@ struct stage; /* the running instance, seen only through the calls below */
 enum stage_kind { STAGE_SOURCE, STAGE_TRANSFORM, STAGE_SINK };
 
 /* The context member at `offset` that a parameter fills:
- *   BOOL bool | INT int64_t | FLOAT double | STR, PATH const char * |
+ *   BOOL bool | INT int64_t | FLOAT double |
+ *   STR, PATH, FOLDER, FILE, MODEL const char * |
  *   ENUM int (index into choices) | FLOATS struct stage_floats.
  * Strings and lists stay owned by the stage machinery. */
 enum param_type {
@@ -34,7 +35,12 @@ enum param_type {
     PARAM_STR,
     PARAM_PATH, /* a string; relative paths are against the working folder */
     PARAM_ENUM,
-    PARAM_FLOATS /* "1,2,3" or first:last:step (last included) or a list */
+    PARAM_FLOATS, /* "1,2,3" or first:last:step (last included) or a list */
+    /* Strings that name what is read and so must be there before a run begins
+     * ("" names nothing); what is made, or may be missing, is a PATH. */
+    PARAM_FOLDER,
+    PARAM_FILE,
+    PARAM_MODEL /* weights: a name (weights_find) or a file */
 };
 
 struct stage_floats {

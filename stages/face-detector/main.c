@@ -219,7 +219,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct face_detector, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "faces-16", 0, 0, NULL, NULL,
+    {"model", PARAM_MODEL, AT(model), "faces-16", 0, 0, NULL, NULL,
      "Detector weights, ours or S3FD's: a name in models/ (FACET_MODELS adds "
      "folders), or a .safetensors file."},
     {"policy", PARAM_ENUM, AT(policy), "largest", 0, 0, "largest|central|all",

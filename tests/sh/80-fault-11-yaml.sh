@@ -71,8 +71,12 @@ for verb in run check graph; do
 		"$facet" $verb tab.yaml
 	[ "$(wc -l < said)" -eq 1 ] || { cat said; fail "$verb says it twice"; }
 done
-answers 2 "cannot open 'gone.yaml'" "$facet" run gone.yaml
-once gone.yaml
+for verb in run check graph; do
+	answers 2 "facet $verb: no pipeline 'gone' in " "$facet" $verb gone.yaml
+	once "'gone'"
+	answers 2 "no file './gone.yaml'" "$facet" $verb ./gone.yaml
+	once gone.yaml
+done
 
 # Spellings of true and false; an empty value where one is needed.
 unset FACET_STAGES
