@@ -27,6 +27,13 @@ const char *text_nearest(const char *word, const char *const *names, size_t n);
  * text[len]; fields are new strings. At the end of text: *n == 0, OK. */
 enum err_code csv_record(const char *text, size_t len, size_t *pos,
                          char ***fields, size_t *n, struct err *e) MUST_USE;
+/* The same as other programs write it: fields split by the separator, blanks
+ * around them left out. Use lib/base/table.h. */
+enum err_code csv_record_loose(const char *text, size_t len, size_t *pos,
+                               char separator, char ***fields, size_t *n,
+                               struct err *e) MUST_USE;
+/* Take the last field away. */
+void csv_record_drop(char **fields, size_t *n);
 void csv_record_free(char **fields, size_t n);
 /* Append s as one CSV field, quoted where needed. */
 enum err_code csv_put(struct buf *b, const char *s, struct err *e) MUST_USE;
@@ -37,6 +44,13 @@ bool text_ends(const char *s, const char *suffix);
 size_t text_bom(const char *s, size_t n);
 /* Does it begin with a byte order mark of UTF-16? */
 bool text_is_utf16(const char *s, size_t n);
+/* How a text file of other programs begins: *from is where, behind a byte order
+ * mark. ERR_DATA: UTF-16, or bytes that are no text. */
+enum err_code text_check(const char *s, size_t n, size_t *from,
+                         struct err *e) MUST_USE;
+/* Why text_to_f64 did not take s, for messages: "'1,5' has a decimal comma:
+ * write 1.5", "'x' is no number"; returns out. */
+const char *text_no_number(const char *s, char *out, size_t size);
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool text_is_utf8(const char *s, size_t n);
 /* Turn control characters of s[n] (C0 with line ends, DEL, and C1 in UTF-8)

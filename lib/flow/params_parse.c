@@ -40,7 +40,9 @@ static enum err_code parse_float(const struct stage_param *p, const char *text,
                                  struct param_value *out, struct err *e)
 {
     if (!text_to_f64(text, &out->f) || !isfinite(out->f))
-        return err_set(e, ERR_ARG, "'%.80s' is not a number", text);
+        return err_set(e, ERR_ARG, "'%.80s' is not a number%s", text,
+                       strchr(text, ',') ? " (is it a decimal comma? write 1.5)"
+                                         : "");
     return check_range(p, out->f, text, e);
 }
 

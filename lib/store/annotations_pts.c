@@ -17,18 +17,21 @@ static int compare(const void *key, const void *member)
     return strcmp(key, *(char *const *)member);
 }
 
-/* The picture of a .pts file, new memory; NULL in *out: there is none. */
+/* The picture of a .pts file, new memory; NULL in *out: there is none. Endings
+ * as they are, in capitals, with one capital. */
 static enum err_code find_picture(const struct file_list *l, const char *pts,
                                   char **out, struct err *e)
 {
-    static const char *const exts[] = {"jpg",  "jpeg", "png", "JPG",
-                                       "JPEG", "PNG",  "ppm", "pgm"};
+    static const char *const exts[] = {"jpg", "jpeg", "png", "ppm", "pgm"};
     size_t stem = strlen(pts) - 3;
     *out = NULL;
-    for (size_t i = 0; i < sizeof exts / sizeof *exts; i++) {
-        char *name = mem_printf("%.*s%s", (int)stem, pts, exts[i]);
+    for (size_t i = 0; i < 3 * (sizeof exts / sizeof *exts); i++) {
+        char *name = mem_printf("%.*s%s", (int)stem, pts, exts[i / 3]);
         if (!name)
             return err_set(e, ERR_NOMEM, "no memory for the annotations");
+        for (char *c = name + stem; *c && i % 3; c++)
+            if (i % 3 == 1 || c == name + stem)
+                *c = (char)(*c - 'a' + 'A');
         if (bsearch(name, l->names, l->n, sizeof *l->names, compare)) {
             *out = name;
             return OK;
@@ -79,6 +82,13 @@ static enum err_code add_file(struct annotations *f, const struct file_list *l,
     return r;
 }
 
+static bool is_pts(const char *name)
+{
+    char ext[16];
+    path_ext(name, ext);
+    return strcmp(ext, "pts") == 0;
+}
+
 enum err_code annotations_read_pts(struct annotations *f, struct err *e)
 {
     struct file_list l;
@@ -88,7 +98,7 @@ enum err_code annotations_read_pts(struct annotations *f, struct err *e)
     for (size_t i = 0; i < l.n_unreadable; i++)
         log_warn("%s", l.unreadable[i]);
     for (size_t i = 0; i < l.n && !r; i++)
-        if (text_ends(l.names[i], ".pts") && strlen(l.names[i]) > 4)
+        if (is_pts(l.names[i]))
             r = add_file(f, &l, l.names[i], e);
     file_list_free(&l);
     return r;
