@@ -28,7 +28,8 @@ struct run_args {
 /* Where texts go: results to stdout, all else to stderr; a copy of
  * everything but the bar to the log. */
 struct screen {
-    bool quiet, bar_shown;
+    bool quiet;
+    size_t bar; /* bytes of the bar that is shown, 0: none */
     FILE *log;
     bool log_failed, results_lost;
 };
@@ -47,17 +48,38 @@ static void show_result(struct screen *s, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+static int columns_of_terminal(void)
+{
+    struct winsize w;
+    const char *term = getenv("TERM");
+    if (!isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0)
+        return 0;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+        return w.ws_col;
+    return 80;
+}
+
+/* On a terminal that has become narrower, the bar has broken into lines. */
+static void erase_bar(struct screen *s)
+{
+    int columns = columns_of_terminal();
+    if (!s->bar)
+        return;
+    fputs("\r\033[K", stderr);
+    for (size_t over = columns > 0 ? (s->bar - 1) / (size_t)columns : 0; over;
+         over--)
+        fputs("\033[A\033[K", stderr);
+    s->bar = 0;
+}
+
 static void show(void *arg, enum supervisor_text kind, const char *text)
 {
     struct screen *s = arg;
-    if (s->bar_shown) {
-        fputs("\r\033[K", stderr);
-        s->bar_shown = false;
-    }
+    erase_bar(s);
     if (kind == SUPERVISOR_BAR) {
         if (text[0] && !s->quiet) {
             fputs(text, stderr);
-            s->bar_shown = true;
+            s->bar = strlen(text);
         }
         fflush(stderr);
         return;
@@ -149,17 +171,6 @@ static int show_plan(const struct pipeline *p)
     return CLI_OK;
 }
 
-static int columns_of_terminal(void)
-{
-    struct winsize w;
-    const char *term = getenv("TERM");
-    if (!isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0)
-        return 0;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
-        return w.ws_col;
-    return 80;
-}
-
 static int supervise(const struct pipeline *p, const struct run_args *a)
 {
     char self[4096];
@@ -176,6 +187,7 @@ static int supervise(const struct pipeline *p, const struct run_args *a)
     struct supervisor_options o = {
         .facet = n > 0 ? self : NULL,
         .columns = a->quiet ? 0 : columns_of_terminal(),
+        .width = columns_of_terminal,
         .hello_timeout_s = (int)a->start_timeout,
         .exit_timeout_s = (int)a->exit_timeout,
         .text = show,

@@ -24,6 +24,7 @@ struct supervisor_options {
     const struct launcher_ops *launcher; /* NULL: launcher_local */
     const char *facet;   /* this program: `facet bridge` runs external stages */
     int columns;         /* of the terminal; 0: no terminal, plain lines */
+    int (*width)(void);  /* its columns now, or NULL: they do not change */
     int hello_timeout_s; /* for a started process to answer; 0: 60 */
     int exit_timeout_s;  /* for one that is through to exit; 0: 20 */
     void (*text)(void *arg, enum supervisor_text kind, const char *text);

@@ -109,6 +109,28 @@ static void sum_sources(const struct supervisor *s, int64_t *done,
     }
 }
 
+/* Items that have come through: of the sink that has most. */
+static int64_t most_ends(const struct supervisor *s)
+{
+    int64_t most = 0;
+    for (size_t k = 0; k < s->p->n_stages; k++) {
+        int64_t ends = 0;
+        for (size_t i = 0; i < s->n_proc; i++)
+            if (s->proc[i].stage == k && supervisor_is(s, k, "sink"))
+                ends += s->proc[i].stats.done;
+        most = ends > most ? ends : most;
+    }
+    return most;
+}
+
+/* The terminal may have another width by now. */
+static void look_at_width(struct supervisor *s)
+{
+    int columns = s->o.columns > 0 && s->o.width ? s->o.width() : 0;
+    if (columns > 0)
+        s->o.columns = columns;
+}
+
 /* Before the start: whom are we waiting for? */
 static void waiting_text(const struct supervisor *s, char *out, size_t n)
 {
@@ -149,12 +171,16 @@ void supervisor_show_progress(struct supervisor *s, bool last)
     int64_t now = clock_ns(), done, total;
     if (s->gone) {
         sum_sources(s, &done, &total);
-        progress_update(&s->progress, now, done, total, supervisor_failed(s));
+        progress_update(&s->progress, now, done, most_ends(s), total,
+                        supervisor_failed(s));
     }
     if (!last && now < s->next_text)
         return;
     s->next_text = now + (s->o.columns > 0 ? BAR_EVERY : SUPERVISOR_LINE_EVERY);
     const char *status = status_of(s);
+    look_at_width(s);
+    if (!s->gone && s->stopping && !last)
+        return; /* why was said; nobody is waited for */
     if (!s->gone)
         waiting_text(s, text, sizeof text);
     else if (*status && !last)
@@ -198,7 +224,8 @@ void supervisor_show_table(struct supervisor *s)
         r->failed += s->proc[i].stats.failed;
         r->busy_ns += s->proc[i].stats.busy_ns;
     }
-    if (rows && progress_table(rows, s->p->n_stages, ns, &b, &e) == OK &&
+    if (rows &&
+        progress_table(rows, s->p->n_stages, ns, s->o.columns, &b, &e) == OK &&
         buf_printf(&b, &e, "%s in all", wall) == OK &&
         (failed == 0 ||
          buf_printf(&b, &e,

@@ -26,12 +26,14 @@ stages:
 Y
 cat > "$dir/drive.py" <<'P'
 import fcntl, os, pty, re, struct, sys, termios
-def run(interrupt, *argv):
+def size(fd, columns):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+def run(interrupt, *argv, narrow=0):
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
         os.execv(argv[0], argv)
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    size(fd, 100)
     out = b""
     while True:
         try:
@@ -44,6 +46,10 @@ def run(interrupt, *argv):
         if interrupt and b"[" in out and b"/s" in out:
             os.write(fd, b"\x03")
             interrupt = False
+        if narrow and out.count(b"left") > 3:
+            size(fd, narrow)
+            out += b"<<narrow>>"
+            narrow = 0
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.decode()
 facet, pipeline, speaks = sys.argv[1:]
 status, out = run(False, facet, "run", pipeline)
@@ -57,6 +63,15 @@ assert "\x1b" not in out[out.rindex("stage "):], "the bar stays"
 status, out = run(True, facet, "run", pipeline, "--set", "n=1000000")
 assert status == 130, (status, out)
 assert "stopping (interrupted)" in out, out
+# A terminal that is made narrower meanwhile: the bar that broke is removed, the
+# next ones and the table fit.
+status, out = run(False, facet, "run", pipeline, "--set", "n=600", narrow=60)
+late = out[out.index("<<narrow>>"):]
+assert "\x1b[A\x1b[K" in late, late
+bars = re.findall(r"\[=*>? *\] \d+/600[^\r\n\x1b]*", late[late.index("\x1b[A"):])
+assert bars and all(len(b) < 60 for b in bars), bars
+table = late[late.rindex("stage "):].splitlines()
+assert len(table) >= 4 and all(len(x) <= 60 for x in table[:4]), table
 # A stage that says where it stands: that, cut to the line, in the bar's place.
 status, out = run(False, facet, "run", speaks)
 lines = re.findall(r"0{90,}", out[:out.index("had enough")])
