@@ -18,7 +18,8 @@ static const char help[] =
     "Every problem is printed as FILE:LINE:COLUMN: error: TEXT.\n"
     "\n"
     "  --set NAME=VALUE         set a variable of the file\n"
-    "  --set STAGE.PARAM=VALUE  set one parameter of one stage\n"
+    "  --set STAGE.PARAM=VALUE  set one parameter of one stage, or its run,\n"
+    "                           replicas, threads, retries\n"
     "  -v, --verbose            print the plan: commands, parameters, links\n"
     "\n"
     "Exit status: 0 sound (there may be warnings), 2 errors.\n";
@@ -34,9 +35,9 @@ static void print_stage(const struct pipe_stage *s)
     else if (s->replicas > 1)
         printf(", %d replicas", s->replicas);
     if (s->threads)
-        printf(", %d threads each", s->threads);
+        printf(", %d thread%s each", s->threads, s->threads == 1 ? "" : "s");
     if (s->retries)
-        printf(", %d retries", s->retries);
+        printf(", %d retr%s", s->retries, s->retries == 1 ? "y" : "ies");
     printf(")\n");
     for (size_t i = 0; i < s->n_params; i++)
         printf("    %s = %s\n", s->params[i].name, s->params[i].value);

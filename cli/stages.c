@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/flow/describe.h"
 #include "lib/flow/dirs.h"
+#include "lib/flow/params.h"
 #include "lib/flow/pipeline.h"
 
 static const char help[] =
@@ -118,11 +119,16 @@ static enum err_code put_info(struct buf *b, const struct stage_info *s,
         rc = buf_puts(b, "\nParameters:\n", e);
     for (size_t i = 0; i < s->n_params && !rc; i++) {
         const struct info_param *p = &s->params[i];
-        rc = buf_printf(b, e, "  --%s %s", p->name,
-                        p->choices ? p->choices : p->type);
+        enum param_type type = PARAM_STR;
+        bool flag = param_type_from_name(p->type, &type) && type == PARAM_BOOL;
+        rc = buf_printf(b, e, "  --%s%s%s%s", flag ? "[no-]" : "", p->name,
+                        flag ? "" : " ",
+                        flag         ? ""
+                        : p->choices ? p->choices
+                                     : p->type);
         if (!rc && p->def)
-            rc =
-                buf_printf(b, e, "  [default %s]\n", *p->def ? p->def : "\"\"");
+            rc = buf_printf(b, e, "  [default %s]\n",
+                            param_default_text(type, p->def));
         else if (!rc)
             rc = buf_puts(b, "  [required]\n", e);
         if (!rc && p->help)

@@ -105,6 +105,8 @@ enum err_code params_yaml(const struct params *p, struct buf *out,
  * default or "required", help wrapped to `width` columns. */
 enum err_code params_help(const struct stage_param *table, int width,
                           struct buf *out, struct err *e) MUST_USE;
+/* A default as it is shown: of a BOOL "yes" or "no", however it is written. */
+const char *param_default_text(enum param_type type, const char *def);
 /* "1..10", ">= 0", "<= 5", or "" into out: limits as a person reads them. */
 char *param_range_text(const struct stage_param *p, char *out, size_t n);
 

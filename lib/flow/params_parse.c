@@ -260,6 +260,14 @@ char *param_range_text(const struct stage_param *p, char *out, size_t n)
     return out;
 }
 
+const char *param_default_text(enum param_type type, const char *def)
+{
+    bool b;
+    if (type == PARAM_BOOL && text_to_bool(def, &b))
+        return b ? "yes" : "no";
+    return *def ? def : "\"\"";
+}
+
 static const char *meta(const struct stage_param *p)
 {
     switch (p->type) {
@@ -292,7 +300,8 @@ static enum err_code help_entry(const struct stage_param *p, int width,
 {
     char range[80], left[120];
     enum { COLUMN = 26 };
-    (void)snprintf(left, sizeof left, "  --%s%s%s", p->name, meta(p),
+    (void)snprintf(left, sizeof left, "  --%s%s%s%s",
+                   p->type == PARAM_BOOL ? "[no-]" : "", p->name, meta(p),
                    p->type == PARAM_ENUM ? p->choices : "");
     param_range_text(p, range, sizeof range);
     struct buf text;
@@ -305,8 +314,8 @@ static enum err_code help_entry(const struct stage_param *p, int width,
     if (!rc && !p->def)
         rc = buf_puts(&text, "required]", e);
     else if (!rc)
-        rc = buf_printf(&text, e, *p->def ? "default %s]" : "default \"%s\"]",
-                        p->def);
+        rc = buf_printf(&text, e, "default %s]",
+                        param_default_text(p->type, p->def));
     int col = (int)strlen(left);
     if (!rc)
         rc = buf_puts(out, left, e);

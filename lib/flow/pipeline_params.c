@@ -109,8 +109,8 @@ static void put_param(struct pipe_load *l, struct pipe_stage *s,
 }
 
 /* Is there a --set stage.param=...? The last one. */
-static const char *find_set(const struct pipe_load *l, const char *stage,
-                            const char *param)
+const char *pipe_find_set(const struct pipe_load *l, const char *stage,
+                          const char *param)
 {
     const char *found = NULL;
     size_t ns = strlen(stage), np = strlen(param);
@@ -138,7 +138,7 @@ static void read_with(struct pipe_load *l, struct pipe_stage *s,
         }
         given[in - s->info->params] = true;
         char *text = pipe_text(l, value, key->text);
-        if (!text || find_set(l, s->name, in->name)) {
+        if (!text || pipe_find_set(l, s->name, in->name)) {
             mem_free(text);
             continue;
         }
@@ -157,7 +157,7 @@ static void read_sets(struct pipe_load *l, struct pipe_stage *s, bool *given)
 {
     for (size_t i = 0; i < s->info->n_params && !l->rc; i++) {
         const struct info_param *in = &s->info->params[i];
-        const char *set = find_set(l, s->name, in->name);
+        const char *set = pipe_find_set(l, s->name, in->name);
         struct err e;
         if (!set)
             continue;
@@ -240,7 +240,7 @@ static void check_sets(struct pipe_load *l)
         (void)snprintf(word, sizeof word, "%.*s", (int)(n < 60 ? n : 60),
                        s + dot + 1);
         const struct stage_info *info = l->p->stages[k].info;
-        if (info && !find_info(info, word))
+        if (!pipe_key_set(word) && info && !find_info(info, word))
             pipe_error_set(l, s, "stage '%s' has no parameter '%s'%s",
                            l->p->stages[k].name, word,
                            hint_param(info, word, hint));
@@ -251,6 +251,8 @@ void pipe_read_params(struct pipe_load *l)
 {
     check_sets(l);
     for (size_t i = 0; i < l->p->n_stages && !l->rc; i++)
-        if (l->p->stages[i].info)
+        if (l->p->stages[i].info) {
             read_stage(l, i);
+            pipe_set_counts(l, &l->p->stages[i]);
+        }
 }

@@ -119,3 +119,20 @@ answers 2 "(did you mean landmark-depth, landmark-evaluator, landmark-" \
 cp "$tree"/examples/pose-rotator.py fixed.py
 printf 'version: 1\nstages:\n  a: {run: fixed.py}\n' > f.yaml
 answers 2 "no stage 'fixed.py' (did you mean './fixed.py'?)" "$facet" check f.yaml
+
+# Keys of a stage from the command line; a parameter of that name is meant first.
+keys() { "$facet" check -v preprocess --set videos=clips "$@" > said 2>&1; }
+keys --set points.replicas=3 --set points.threads=2 --set points.retries=1 \
+	--set store.run=sheet-writer --set frames.threads=5 ||
+	{ cat said; fail "keys of a stage"; }
+says "landmarker  (transform, 3 replicas, 2 threads each, 1 retry)"
+says "/sheet-writer  (sink)"
+says "    threads = 5"
+keys --set points.replicas=auto || fail "auto"
+says "replicas auto"
+answers 2 "--set points.replicas=0: error: replicas: '0' is not a whole number from 1 to 256 or auto" \
+	"$facet" check preprocess --set videos=clips --set points.replicas=0
+answers 2 "--set points.run=landmrker: error: run: no stage 'landmrker' (did you mean 'landmarker'?)" \
+	"$facet" check preprocess --set videos=clips --set points.run=landmrker
+answers 2 "--set points.run='a: error: run: a quote is not closed" \
+	"$facet" check preprocess --set videos=clips "--set=points.run='a"
