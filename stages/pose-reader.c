@@ -182,7 +182,7 @@ static const struct stage_param params[] = {
     {"positive", PARAM_ENUM, offsetof(struct pose_reader, positive), "left", 0,
      0, "left|right", NULL,
      "To which side of the picture the nose points where yaw_deg is positive: "
-     "left, as in Pointing'04; right, as everywhere here."},
+     "left, as the data set Pointing'04 counts; right, as everywhere here."},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 static const struct stage_desc desc = {

@@ -1,4 +1,4 @@
-/* Catalogues from a CSV: the seed's name, snippet, set or an index with path,
+/* Catalogues from a CSV: pose2pose's name, snippet, set or an index with path,
  * identity, split. */
 #include "lib/store/catalogue_list.h"
 
