@@ -12,6 +12,8 @@
 
 #include "lib/base/err.h"
 
+#define FACET_VERSION "0.1.0"
+
 /* What the program exits with. */
 enum cli_exit {
     CLI_OK = 0,

@@ -12,7 +12,6 @@
 #include "lib/base/std.h"
 #include "lib/base/text.h"
 
-#define FACET_VERSION "0.1.0"
 #define MAX_VERBS 64
 
 static struct cli_node *verbs; /* sorted by name */

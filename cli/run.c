@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/plan.h"
+#include "cli/report.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/std.h"
@@ -18,9 +20,11 @@
 #include "lib/flow/pipeline.h"
 #include "lib/flow/supervisor.h"
 
+#define RESULTS_MAX ((size_t)1 << 20) /* kept for the report */
+
 struct run_args {
     struct plan_args plan;
-    const char *log;
+    const char *log, *report;
     int64_t start_timeout, exit_timeout;
     bool dry_run, quiet;
 };
@@ -32,6 +36,8 @@ struct screen {
     size_t bar; /* bytes of the bar that is shown, 0: none */
     FILE *log;
     bool log_failed, results_lost;
+    struct buf results; /* for the report */
+    char error[1024];   /* the first */
 };
 
 /* A result line. Where it cannot be written the run goes on, since its files
@@ -39,6 +45,8 @@ struct screen {
 static void show_result(struct screen *s, const char *text)
 {
     struct err e = {0};
+    (void)!buf_printf(&s->results, &e, "%s\n", text);
+    e.code = OK;
     if (printf("%s\n", text) >= 0 && !s->results_lost && std_flush(&e) == OK)
         return;
     if (!s->results_lost)
@@ -89,6 +97,8 @@ static void show(void *arg, enum supervisor_text kind, const char *text)
     if (kind == SUPERVISOR_REPORT) {
         show_result(s, text);
     } else if (kind == SUPERVISOR_ERROR) {
+        if (!*s->error)
+            snprintf(s->error, sizeof s->error, "%s", text);
         fprintf(stderr, "facet run: %s\n", text);
     } else if (!hidden) {
         fprintf(stderr, "%s\n", text);
@@ -104,8 +114,8 @@ static void show(void *arg, enum supervisor_text kind, const char *text)
 static int read_args(int argc, char **argv, struct run_args *a)
 {
     static const char *const options[] = {
-        "--set",           "--dry-run",      "--quiet", "--log",
-        "--start-timeout", "--exit-timeout", NULL};
+        "--set",    "--dry-run",       "--quiet",        "--log",
+        "--report", "--start-timeout", "--exit-timeout", NULL};
     a->start_timeout = 60;
     a->exit_timeout = 20;
     for (int i = 1; i < argc; i++) {
@@ -114,6 +124,12 @@ static int read_args(int argc, char **argv, struct run_args *a)
         const char *v = cli_value(argc, argv, &i, name, &missing);
         if (v && !missing) {
             a->log = v;
+            continue;
+        }
+        if (!v)
+            v = cli_value(argc, argv, &i, name = "--report", &missing);
+        if (v && !missing) {
+            a->report = v;
             continue;
         }
         int64_t *seconds = &a->start_timeout;
@@ -171,12 +187,24 @@ static int show_plan(const struct pipeline *p)
     return CLI_OK;
 }
 
+static int exit_status(const struct supervisor_result *r,
+                       const struct screen *screen)
+{
+    if (r->end == RUN_STOPPED)
+        return 128 + r->signal;
+    if (r->end == RUN_BROKEN || screen->results_lost || screen->log_failed)
+        return CLI_BROKEN;
+    return r->end == RUN_FAILED_ITEMS ? CLI_FAILED_ITEMS : CLI_OK;
+}
+
 static int supervise(const struct pipeline *p, const struct run_args *a)
 {
     char self[4096];
     struct err e = {0};
     struct screen screen = {.quiet = a->quiet};
     struct supervisor_result r = {.end = RUN_BROKEN};
+    time_t started = time(NULL);
+    buf_init(&screen.results, RESULTS_MAX);
     (void)signal(SIGPIPE, SIG_IGN); /* `| head`: see show_result */
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = 0;
@@ -200,19 +228,22 @@ static int supervise(const struct pipeline *p, const struct run_args *a)
         screen.log_failed = true;
         fprintf(stderr, "facet run: cannot write '%s'\n", a->log);
     }
-    if (r.end != RUN_STOPPED && (screen.results_lost || screen.log_failed))
-        return CLI_BROKEN;
-    switch (r.end) {
-    case RUN_OK:
-        return CLI_OK;
-    case RUN_FAILED_ITEMS:
-        return CLI_FAILED_ITEMS;
-    case RUN_STOPPED:
-        return 128 + r.signal;
-    case RUN_BROKEN:
-        break;
+    int status = exit_status(&r, &screen);
+    if (a->report) {
+        const char *command = getenv("FACET_COMMAND");
+        struct report report = {.command = command ? command : "facet run",
+                                .p = p,
+                                .error = *screen.error ? screen.error : NULL,
+                                .results = &screen.results,
+                                .started_s = (int64_t)started,
+                                .exit_status = status,
+                                .run = &r};
+        if (report_write(&report, a->report, &e))
+            status = cli_fail("run", &e, CLI_BROKEN);
     }
-    return CLI_BROKEN;
+    mem_free(r.rows);
+    buf_free(&screen.results);
+    return status;
 }
 
 /* FACET_COMMAND: what began the run, for stages that note it down (model
@@ -255,18 +286,19 @@ static const struct cli_verb verb_run = {
         "usage: facet run PIPELINE [--set NAME=VALUE]... [options]\n"
         "       facet run PIPELINE --help\n"
         "\n"
-        "Runs a pipeline, a file or a name as `facet pipelines` lists them, "
-        "to\n"
-        "its end. Results go to standard output, progress and a closing table\n"
-        "to standard error. `facet run PIPELINE --help` says what it does, "
-        "and\n"
-        "what its variables are.\n"
+        "Runs a pipeline to its end: a file, or a name as `facet pipelines`\n"
+        "lists them. Results go to standard output, progress and a closing\n"
+        "table to standard error. With --help after it: what the pipeline\n"
+        "does, and what its variables are.\n"
         "\n"
         "  --set NAME=VALUE     set a variable of the file, STAGE.PARAM, or\n"
         "                       STAGE.run, .replicas, .threads, .retries\n"
         "  --dry-run            check everything, show what would be started\n"
         "  --quiet, -q          no progress and no table\n"
         "  --log FILE           append all lines to FILE too\n"
+        "  --report FILE        write what was run and how it went to FILE, "
+        "as\n"
+        "                       JSON\n"
         "  --start-timeout S    seconds for a process to answer (60)\n"
         "  --exit-timeout S     seconds for one that is through to exit (20)\n"
         "\n"

@@ -196,20 +196,9 @@ void supervisor_show_progress(struct supervisor *s, bool last)
                        "%s", text);
 }
 
-void supervisor_show_table(struct supervisor *s)
+struct progress_row *supervisor_rows(const struct supervisor *s)
 {
-    struct buf b;
-    struct err e = {0};
-    char wall[32];
-    double wall_s;
-    buf_init(&b, TABLE_MAX);
-    int64_t ns = s->end_ns - s->go_ns, failed = supervisor_failed(s);
-    wall_s = (double)ns / 1e9;
-    if (wall_s < 100)
-        snprintf(wall, sizeof wall, "%.1f s", wall_s);
-    else
-        progress_time(wall_s, wall, sizeof wall);
-    struct progress_row *rows = mem_calloc(s->p->n_stages, sizeof *rows);
+    struct progress_row *rows = mem_calloc(s->p->n_stages + 1, sizeof *rows);
     for (size_t i = 0; rows && i < s->p->n_stages; i++)
         rows[i] = (struct progress_row){
             .name = s->p->stages[i].name,
@@ -224,6 +213,23 @@ void supervisor_show_table(struct supervisor *s)
         r->failed += s->proc[i].stats.failed;
         r->busy_ns += s->proc[i].stats.busy_ns;
     }
+    return rows;
+}
+
+void supervisor_show_table(struct supervisor *s)
+{
+    struct buf b;
+    struct err e = {0};
+    char wall[32];
+    double wall_s;
+    buf_init(&b, TABLE_MAX);
+    int64_t ns = s->end_ns - s->go_ns, failed = supervisor_failed(s);
+    wall_s = (double)ns / 1e9;
+    if (wall_s < 100)
+        snprintf(wall, sizeof wall, "%.1f s", wall_s);
+    else
+        progress_time(wall_s, wall, sizeof wall);
+    struct progress_row *rows = supervisor_rows(s);
     if (rows &&
         progress_table(rows, s->p->n_stages, ns, s->o.columns, &b, &e) == OK &&
         buf_printf(&b, &e, "%s in all", wall) == OK &&
