@@ -19,8 +19,8 @@ struct lookup {
 /* Weights: FACET_MODELS; models/ two or three above the program (stages of the
  * build tree, tests), ../models (facet itself), share/facet/models. */
 extern const struct lookup lookup_models;
-/* Pipelines: the working folder; FACET_PIPELINES; pipelines/; those of the source tree;
- * share/facet/pipelines. */
+/* Pipelines: the working folder; FACET_PIPELINES; pipelines/; those of the
+ * source tree; share/facet/pipelines. */
 extern const struct lookup lookup_pipelines;
 
 /* The folders that are there, in the order in which they are searched, each

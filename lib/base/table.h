@@ -13,15 +13,15 @@ struct table {
     const char *path; /* the caller's, for messages */
     struct buf text;
     size_t pos, next_line;
-    char separator;  /* , ; or tab, as the first line has it */
-    size_t line;     /* of the record, from 1 */
-    char **field;    /* the record: owned, until the next */
-    size_t n;        /* its fields; 0: the table is at its end */
-    size_t columns;  /* fields of the first record */
+    char separator; /* , ; or tab, as the first line has it */
+    size_t line;    /* of the record, from 1 */
+    char **field;   /* the record: owned, until the next */
+    size_t n;       /* its fields; 0: the table is at its end */
+    size_t columns; /* fields of the first record */
 };
 
-/* Read a file of at most max bytes. Taken: a byte order mark, CRLF and CR, blank
- * lines and lines of separators alone, blanks around fields, empty fields
+/* Read a file of at most max bytes. Taken: a byte order mark, CRLF and CR,
+ * blank lines and lines of separators alone, blanks around fields, empty fields
  * behind the last column, quoted fields. ERR_DATA: UTF-16, no text. On failure
  * nothing is left to close. The errors of all functions here name the file and,
  * where there is one, the line. */

@@ -31,9 +31,9 @@ struct yaml_node {
  * "origin:line:column: error: ...". A byte order mark is passed over. Maps come
  * with their merge keys ("<<: *x", a map or a list of maps) put in: keys of
  * the map itself win, then earlier maps of the list; what is merged stands
- * first and keeps its own place in the file. ERR_DATA: not UTF-8, malformed, more than
- * one document or none, a key twice or not a scalar, a tag, an alias inside
- * its own anchor, a limit above passed. ERR_NOMEM. */
+ * first and keeps its own place in the file. ERR_DATA: not UTF-8, malformed,
+ * more than one document or none, a key twice or not a scalar, a tag, an alias
+ * inside its own anchor, a limit above passed. ERR_NOMEM. */
 enum err_code yaml_read(const char *text, size_t n, const char *origin,
                         struct yaml_node **out, struct err *e) MUST_USE;
 enum err_code yaml_read_file(const char *path, struct yaml_node **out,
