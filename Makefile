@@ -82,10 +82,10 @@ ifneq ($(bindir):$(libexecdir):$(datadir),$(PREFIX)/bin:$(PREFIX)/libexec:$(PREF
 DIRS := -DFACET_LIBEXECDIR='"$(libexecdir)/facet"' -DFACET_DATADIR='"$(datadir)/facet"'
 endif
 CFLAGS_lib_flow_dirs := $(DIRS)
-CFLAGS_lib_models_weights := $(DIRS)
+CFLAGS_lib_base_lookup := $(DIRS)
 ifneq ($(DIRS)$(wildcard $B/dirs),)
 $(shell mkdir -p '$B'; echo "$(DIRS)" | cmp -s - '$B/dirs' || echo "$(DIRS)" > '$B/dirs')
-$B/obj/lib/flow/dirs.o $B/obj/lib/models/weights.o: $B/dirs
+$B/obj/lib/flow/dirs.o $B/obj/lib/base/lookup.o: $B/dirs
 endif
 
 obj = $(patsubst %.c,$B/obj/%.o,$(1))

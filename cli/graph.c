@@ -15,9 +15,10 @@
 #include "lib/base/mem.h"
 
 static const char help[] =
-    "usage: facet graph FILE [--set NAME=VALUE]... [-o OUT]\n"
+    "usage: facet graph PIPELINE [--set NAME=VALUE]... [-o OUT]\n"
     "\n"
-    "Draws a pipeline file: its stages with their replicas, its links with\n"
+    "Draws a pipeline (a file, or a name): its stages with their replicas, its "
+    "links with\n"
     "the fields that travel on them.\n"
     "\n"
     "  -o, --out OUT  x.dot or x.gv: Graphviz source; x.svg, x.png or x.pdf:\n"
@@ -147,8 +148,9 @@ static int graph_run(int argc, char **argv)
         if (!took)
             return cli_unknown("graph", argv[i], options);
     }
-    int status = plan_load(&a, "graph", &p);
-    if (status != CLI_OK)
+    int status =
+        a.help ? plan_help(&a, 0, "graph") : plan_load(&a, 0, "graph", &p);
+    if (status != CLI_OK || a.help)
         return status;
     enum err_code rc = write_graph(p, out, &e);
     pipeline_free(&p);
@@ -159,7 +161,7 @@ static int graph_run(int argc, char **argv)
 
 static const struct cli_verb verb_graph = {
     .name = "graph",
-    .summary = "draw a pipeline file",
+    .summary = "draw a pipeline",
     .help = help,
     .run = graph_run,
 };

@@ -276,8 +276,6 @@ static enum err_code show_tape(const struct show *s, const char *path,
             break;
     }
     tape_abort(&t);
-    if (fflush(stdout) != 0 && code == OK)
-        code = err_set(e, ERR_IO, "cannot write to standard output");
     return code;
 }
 

@@ -343,7 +343,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct reader, member)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "A folder with landmarks.csv (path, x0, y0, .. x67, y67; pixels, (0,0) "
      "the centre of the first) and index.csv (path, split; name and photo_id "
      "if any); or with x.pts beside x.jpg (iBUG), split by folders named "

@@ -218,9 +218,9 @@ static void catalog_close(void *ctx)
 
 #define AT(m) offsetof(struct ctx, m)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "folder of clips or pictures, e.g. <identity>/<video>/<clip>.mp4"},
-    {"list", PARAM_PATH, AT(list), "", 0, 0, NULL, NULL,
+    {"list", PARAM_FILE, AT(list), "", 0, 0, NULL, NULL,
      "CSV that says what to take: columns name and snippet, or path; also "
      "set (or split) and identity; paths are below root"},
     {"media", PARAM_ENUM, AT(media), "clips", 0, 0, "clips|pictures|any", NULL,

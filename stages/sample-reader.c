@@ -299,9 +299,9 @@ static void reader_close(void *ctx)
 
 #define AT(m) offsetof(struct ctx, m)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "a store of sample-writer, or a bare tree "
-     "<name>/<snippet>/frame_<i>.jpg of the seed"},
+     "<name>/<snippet>/frame_<i>.jpg as pose2pose has it"},
     {"set", PARAM_STR, AT(set), "", 0, 0, NULL, NULL,
      "take only this set (train, test); empty: all"},
     {"pose", PARAM_BOOL, AT(pose), "yes", 0, 0, NULL, NULL,

@@ -162,6 +162,13 @@ static void text_numbers(void **state)
         assert_false(text_to_f64(bad_f[k], &f));
     assert_true(text_to_bool("yes", &t) && t);
     assert_true(text_to_bool("off", &t) && !t);
+    assert_true(text_to_bool("True", &t) && t);
+    assert_true(text_to_bool("YES", &t) && t);
+    assert_true(text_to_bool("No", &t) && !t);
+    assert_true(text_to_bool("FALSE", &t) && !t);
+    assert_true(text_to_bool("n", &t) && !t);
+    assert_false(text_to_bool("tRue", &t));
+    assert_false(text_to_bool("", &t));
     assert_false(text_to_bool("maybe", &t));
 }
 

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/mem.h"
 
@@ -40,16 +42,26 @@ bool text_to_f64(const char *s, double *out)
     return true;
 }
 
+/* Is s the lower-case word, or that in capitals, or with one? */
+static bool is_word(const char *s, const char *word)
+{
+    size_t n = strlen(word);
+    if (strlen(s) != n || strcasecmp(s, word) != 0)
+        return false;
+    return strcmp(s + 1, word + 1) == 0 ||
+           !s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")];
+}
+
 bool text_to_bool(const char *s, bool *out)
 {
-    static const char *const yes[] = {"true", "yes", "on", "1"};
-    static const char *const no[] = {"false", "no", "off", "0"};
-    for (int i = 0; s && i < 4; i++) {
-        if (strcmp(s, yes[i]) == 0) {
+    static const char *const yes[] = {"true", "yes", "on", "y", "1"};
+    static const char *const no[] = {"false", "no", "off", "n", "0"};
+    for (int i = 0; s && *s && i < 5; i++) {
+        if (is_word(s, yes[i])) {
             *out = true;
             return true;
         }
-        if (strcmp(s, no[i]) == 0) {
+        if (is_word(s, no[i])) {
             *out = false;
             return true;
         }
@@ -100,39 +112,67 @@ const char *text_nearest(const char *word, const char *const *names, size_t n)
     return best_d <= limit ? best : NULL;
 }
 
-/* One field from *pos; stops at ',' or a line end (left at *pos). */
+static bool is_blank(char c, char separator)
+{
+    return (c == ' ' || c == '\t') && c != separator;
+}
+
+/* The rest of a quoted field from *pos, behind its first quote, which stood at
+ * `start`; *pos then stands behind the last. */
+static enum err_code csv_quoted(const char *text, size_t len, size_t *pos,
+                                size_t start, struct buf *b, struct err *e)
+{
+    enum err_code rc = OK;
+    size_t i = *pos;
+    for (; !rc; i++) {
+        if (i >= len) {
+            rc = err_set(e, ERR_DATA,
+                         "quoted field starting at byte %zu never ends", start);
+        } else if (text[i] != '"') {
+            rc = buf_put(b, text + i, 1, e);
+        } else if (i + 1 < len && text[i + 1] == '"') {
+            rc = buf_put(b, text + i++, 1, e);
+        } else {
+            i++;
+            break;
+        }
+    }
+    *pos = i;
+    return rc;
+}
+
+/* One field from *pos; stops at the separator or a line end (left at *pos).
+ * loose: blanks around it are none of it. */
 static enum err_code csv_field(const char *text, size_t len, size_t *pos,
-                               char **out, struct err *e)
+                               char separator, bool loose, char **out,
+                               struct err *e)
 {
     struct buf b;
     buf_init(&b, 1u << 20);
     size_t i = *pos;
-    bool quoted = i < len && text[i] == '"';
+    while (loose && i < len && is_blank(text[i], separator))
+        i++;
+    const char ends[] = {separator, '\r', '\n', '\0'};
     enum err_code rc = buf_put(&b, "", 0, e);
-    if (quoted) {
+    if (i < len && text[i] == '"') {
         size_t start = i++;
-        for (; !rc; i++) {
-            if (i >= len) {
-                rc = err_set(e, ERR_DATA,
-                             "quoted field starting at byte %zu never ends",
-                             start);
-            } else if (text[i] != '"') {
-                rc = buf_put(&b, text + i, 1, e);
-            } else if (i + 1 < len && text[i + 1] == '"') {
-                rc = buf_put(&b, text + i++, 1, e);
-            } else {
-                i++;
-                break;
-            }
-        }
-        if (!rc && i < len && !strchr(",\r\n", text[i]))
+        if (!rc)
+            rc = csv_quoted(text, len, &i, start, &b, e);
+        while (loose && i < len && is_blank(text[i], separator))
+            i++;
+        if (!rc && i < len && (!text[i] || !strchr(ends, text[i])))
             rc = err_set(e, ERR_DATA, "text after a closing quote at byte %zu",
                          i);
     } else {
-        while (i < len && text[i] != ',' && text[i] != '\n' && text[i] != '\r')
+        size_t from = i;
+        while (i < len && text[i] != separator && text[i] != '\n' &&
+               text[i] != '\r')
             i++;
+        size_t to = i;
+        while (loose && to > from && is_blank(text[to - 1], separator))
+            to--;
         if (!rc)
-            rc = buf_put(&b, text + *pos, i - *pos, e);
+            rc = buf_put(&b, text + from, to - from, e);
     }
     if (!rc && memchr(b.data, 0, b.len))
         rc = err_set(e, ERR_DATA, "NUL byte in a field at byte %zu", *pos);
@@ -146,8 +186,9 @@ static enum err_code csv_field(const char *text, size_t len, size_t *pos,
     return rc;
 }
 
-enum err_code csv_record(const char *text, size_t len, size_t *pos,
-                         char ***fields, size_t *n, struct err *e)
+static enum err_code record(const char *text, size_t len, size_t *pos,
+                            char separator, bool loose, char ***fields,
+                            size_t *n, struct err *e)
 {
     *fields = NULL;
     *n = 0;
@@ -160,7 +201,7 @@ enum err_code csv_record(const char *text, size_t len, size_t *pos,
             rc = err_set(e, ERR_NOMEM, "no memory for a CSV record");
         } else {
             *fields = grown;
-            rc = csv_field(text, len, pos, &grown[*n], e);
+            rc = csv_field(text, len, pos, separator, loose, &grown[*n], e);
         }
         if (rc) {
             csv_record_free(*fields, *n);
@@ -169,7 +210,7 @@ enum err_code csv_record(const char *text, size_t len, size_t *pos,
             return rc;
         }
         ++*n;
-        if (*pos < len && text[*pos] == ',') {
+        if (*pos < len && text[*pos] == separator) {
             ++*pos;
             continue;
         }
@@ -181,6 +222,25 @@ enum err_code csv_record(const char *text, size_t len, size_t *pos,
     }
 }
 
+enum err_code csv_record(const char *text, size_t len, size_t *pos,
+                         char ***fields, size_t *n, struct err *e)
+{
+    return record(text, len, pos, ',', false, fields, n, e);
+}
+
+enum err_code csv_record_loose(const char *text, size_t len, size_t *pos,
+                               char separator, char ***fields, size_t *n,
+                               struct err *e)
+{
+    return record(text, len, pos, separator, true, fields, n, e);
+}
+
+void csv_record_drop(char **fields, size_t *n)
+{
+    if (*n)
+        mem_free(fields[--*n]);
+}
+
 void csv_record_free(char **fields, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -190,7 +250,9 @@ void csv_record_free(char **fields, size_t n)
 
 enum err_code csv_put(struct buf *b, const char *s, struct err *e)
 {
-    if (!s[strcspn(s, ",\"\r\n")] && *s != ' ')
+    size_t n = strlen(s);
+    if (!s[strcspn(s, ",\"\r\n")] && *s != ' ' && *s != '\t' &&
+        (!n || (s[n - 1] != ' ' && s[n - 1] != '\t')))
         return buf_puts(b, s, e);
     enum err_code rc = buf_puts(b, "\"", e);
     for (; !rc && *s; s++) {
@@ -235,6 +297,48 @@ static size_t utf8_at(const unsigned char *p, size_t n, uint32_t *v)
     if (*v < least[more] || *v > 0x10ffff || (*v >= 0xd800 && *v < 0xe000))
         return 0;
     return more + 1;
+}
+
+size_t text_bom(const char *s, size_t n)
+{
+    return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+bool text_is_utf16(const char *s, size_t n)
+{
+    return n >= 2 &&
+           (memcmp(s, "\xff\xfe", 2) == 0 || memcmp(s, "\xfe\xff", 2) == 0);
+}
+
+enum err_code text_check(const char *s, size_t n, size_t *from, struct err *e)
+{
+    *from = text_bom(s, n);
+    if (text_is_utf16(s, n))
+        return err_set(e, ERR_DATA, "UTF-16: save it as UTF-8");
+    if (memchr(s, '\0', n < 4096 ? n : 4096))
+        return err_set(e, ERR_DATA, "it is no text");
+    return OK;
+}
+
+const char *text_no_number(const char *s, char *out, size_t size)
+{
+    size_t comma = strcspn(s, ",");
+    char copy[48];
+    double v;
+    bool decimal = s[comma] && strlen(s) < sizeof copy;
+    if (decimal) {
+        memcpy(copy, s, strlen(s) + 1);
+        copy[comma] = '.';
+        decimal = text_to_f64(copy, &v);
+    }
+    if (decimal)
+        snprintf(out, size, "'%s' has a decimal comma: write %s", s, copy);
+    else if (!*s)
+        snprintf(out, size, "empty where a number should stand");
+    else
+        snprintf(out, size, "'%.40s' is no number", s);
+    text_plain(out, strlen(out));
+    return out;
 }
 
 bool text_is_utf8(const char *s, size_t n)

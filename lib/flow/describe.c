@@ -78,8 +78,6 @@ static enum err_code put_param(struct buf *out, const struct stage_desc *d,
         rc = put_pair(out, "    unit", p->unit, e);
     if (!rc && listed(d->aside, p->name))
         rc = buf_puts(out, "    result: false\n", e);
-    if (!rc && listed(d->weights, p->name))
-        rc = buf_puts(out, "    weights: true\n", e);
     if (!rc)
         rc = put_pair(out, "    help", p->help, e);
     return rc;
@@ -152,8 +150,6 @@ static enum err_code check_desc(const struct stage_desc *d, struct err *e)
         rc = err_set(e, ERR_ARG, "parameters without a context");
     if (!rc)
         rc = check_list(d, d->aside, e);
-    if (!rc)
-        rc = check_list(d, d->weights, e);
     for (const struct stage_param *p = d->params; !rc && p && p->name; p++)
         if (p->offset >= d->ctx_size)
             rc = err_set(e, ERR_ARG, "parameter '%s' lies outside the context",

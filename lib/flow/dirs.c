@@ -195,9 +195,22 @@ static enum err_code not_found(const char *const *dirs, const char *name,
         return no_memory(e);
     const char *near =
         text_nearest(name, (const char *const *)all.names, all.n);
-    if (near)
+    size_t like = 0;
+    char list[300] = "";
+    for (size_t i = 0; i < all.n && strlen(name) > 2 && like < sizeof list; i++)
+        if (strstr(all.names[i], name))
+            like += (size_t)snprintf(list + like, sizeof list - like, "%s%s",
+                                     like ? ", " : "", all.names[i]);
+    struct stat st;
+    if (stat(name, &st) == 0 && S_ISREG(st.st_mode))
+        err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean './%s'?)",
+                name, name);
+    else if (near)
         err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean '%s'?)", name,
                 near);
+    else if (like)
+        err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean %s?)", name,
+                list);
     else
         err_set(e, ERR_NOTFOUND, "no stage '%.60s' in %s", name,
                 used ? searched : "any folder (set FACET_STAGES)");

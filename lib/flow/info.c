@@ -261,13 +261,17 @@ static enum err_code check_param(const struct ctx *c,
     struct err why;
     enum param_type type;
     if (!param_type_from_name(in->type, &type)) {
-        static const char *const types[] = {"bool", "int",  "float", "str",
-                                            "path", "enum", "floats"};
-        const char *near = text_nearest(in->type, types, 7);
+        static const char *const types[] = {"bool", "int",  "float",  "str",
+                                            "path", "enum", "floats", "folder",
+                                            "file", "model"};
+        const char *near =
+            text_nearest(in->type, types, sizeof types / sizeof *types);
         return fail(c, yaml_get(node, "type"),
                     "no parameter type '%.40s' (%s%s%s)", in->type,
                     near ? "did you mean '" : "",
-                    near ? near : "bool int float str path enum floats",
+                    near ? near
+                         : "bool int float str path enum floats folder file "
+                           "model",
                     near ? "'?" : "");
     }
     table[0] = (struct stage_param){.name = in->name,
@@ -290,7 +294,7 @@ static enum err_code read_param(const struct ctx *c,
 {
     static const char *const keys[] = {"name",   "type",    "default", "min",
                                        "max",    "choices", "unit",    "help",
-                                       "result", "weights", NULL};
+                                       "result", NULL};
     bool shapes = true;
     enum err_code rc = check_keys(c, node, keys, "a parameter");
     if (!rc)
@@ -307,8 +311,6 @@ static enum err_code read_param(const struct ctx *c,
         rc = get_text(c, node, "help", &out->help);
     if (!rc)
         rc = get_bool(c, node, "result", &shapes);
-    if (!rc)
-        rc = get_bool(c, node, "weights", &out->weights);
     out->aside = !shapes;
     bool has_min = !yaml_is_null(yaml_get(node, "min"));
     bool has_max = !yaml_is_null(yaml_get(node, "max"));

@@ -21,8 +21,8 @@
 #include "lib/flow/yaml.h"
 
 #define AT_ONCE 8
-/* Unless FACET_START_TIMEOUT says otherwise; a busy machine takes long to import
- * a large package. */
+/* Unless FACET_START_TIMEOUT says otherwise; a busy machine takes long to
+ * import a large package. */
 #define LIMIT_S 60
 #define MAX_OUT YAML_MAX_BYTES
 #define MAX_ERR 4096

@@ -38,7 +38,9 @@ static enum err_code parse_float(const struct stage_param *p, const char *text,
                                  struct param_value *out, struct err *e)
 {
     if (!text_to_f64(text, &out->f) || !isfinite(out->f))
-        return err_set(e, ERR_ARG, "'%.80s' is not a number", text);
+        return err_set(e, ERR_ARG, "'%.80s' is not a number%s", text,
+                       strchr(text, ',') ? " (is it a decimal comma? write 1.5)"
+                                         : "");
     return check_range(p, out->f, text, e);
 }
 
@@ -225,6 +227,9 @@ enum err_code param_parse(const struct stage_param *p, const char *text,
         break;
     case PARAM_STR:
     case PARAM_PATH:
+    case PARAM_FOLDER:
+    case PARAM_FILE:
+    case PARAM_MODEL:
         rc = parse_str(text, out, e);
         break;
     case PARAM_ENUM:
@@ -262,6 +267,14 @@ char *param_range_text(const struct stage_param *p, char *out, size_t n)
     return out;
 }
 
+const char *param_default_text(enum param_type type, const char *def)
+{
+    bool b;
+    if (type == PARAM_BOOL && text_to_bool(def, &b))
+        return b ? "yes" : "no";
+    return *def ? def : "\"\"";
+}
+
 static const char *meta(const struct stage_param *p)
 {
     switch (p->type) {
@@ -279,6 +292,12 @@ static const char *meta(const struct stage_param *p)
         return " ";
     case PARAM_FLOATS:
         return " LIST";
+    case PARAM_FOLDER:
+        return " FOLDER";
+    case PARAM_FILE:
+        return " FILE";
+    case PARAM_MODEL:
+        return " MODEL";
     }
     return "";
 }
@@ -288,7 +307,8 @@ static enum err_code help_entry(const struct stage_param *p, int width,
 {
     char range[80], left[120];
     enum { COLUMN = 26 };
-    (void)snprintf(left, sizeof left, "  --%s%s%s", p->name, meta(p),
+    (void)snprintf(left, sizeof left, "  --%s%s%s%s",
+                   p->type == PARAM_BOOL ? "[no-]" : "", p->name, meta(p),
                    p->type == PARAM_ENUM ? p->choices : "");
     param_range_text(p, range, sizeof range);
     struct buf text;
@@ -301,8 +321,8 @@ static enum err_code help_entry(const struct stage_param *p, int width,
     if (!rc && !p->def)
         rc = buf_puts(&text, "required]", e);
     else if (!rc)
-        rc = buf_printf(&text, e, *p->def ? "default %s]" : "default \"%s\"]",
-                        p->def);
+        rc = buf_printf(&text, e, "default %s]",
+                        param_default_text(p->type, p->def));
     int col = (int)strlen(left);
     if (!rc)
         rc = buf_puts(out, left, e);

@@ -199,7 +199,7 @@ static void read_top(struct pipe_load *l)
         pipe_error(l, version, "version must be 1");
     pipe_read_vars(l);
     const struct yaml_node *help = yaml_get(l->root, "help");
-    if (help)
+    if (!yaml_is_null(help))
         l->p->help = pipe_text(l, help, "help");
     pipe_read_stages(l);
 }
@@ -209,7 +209,7 @@ static void read_dead(struct pipe_load *l)
 {
     const struct yaml_node *dead = yaml_get(l->root, "dead");
     const char *out = NULL;
-    if (dead) {
+    if (!yaml_is_null(dead)) {
         l->p->dead = pipe_text(l, dead, "dead");
         if (l->p->dead && !*l->p->dead)
             pipe_error(l, dead, "dead: no folder");

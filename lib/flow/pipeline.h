@@ -24,7 +24,6 @@ struct info_param {
     char *name, *type, *def, *choices, *unit, *help; /* NULL where absent */
     double min, max;
     bool aside;   /* `result: false`: does not shape the results */
-    bool weights; /* names weights (lib/base/weights_path.h) */
 };
 struct stage_info {
     char *name, *help, *kind; /* "source" | "transform" | "sink" */
@@ -82,6 +81,8 @@ struct pipe_options {
     const char *const *stage_dirs;
     const char *const *sets; /* "name=value", NULL-terminated; vars, or
                                 stage.param=value to override one parameter */
+    bool look; /* must folders, files and models that parameters name as to be
+                  read (type folder, file, model) be there? */
 };
 
 /* Read, substitute, describe every stage, resolve edges, check fields and

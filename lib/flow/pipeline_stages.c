@@ -1,4 +1,5 @@
 /* The stages of a pipeline file: names, counts, commands, descriptions. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,28 +12,86 @@
 
 #define MAX_WORDS 128
 
-/* An integer from lo to hi under key, or fallback. `word` (may be NULL) is a
- * text that means 0. */
-static int read_count(struct pipe_load *l, const struct yaml_node *stage,
-                      const char *key, const char *word, int lo, int hi,
-                      int fallback)
+bool pipe_key_set(const char *name)
 {
-    const struct yaml_node *v = yaml_get(stage, key);
+    static const char *const keys[] = {"run", "replicas", "threads", "retries",
+                                       "restart"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Reports about a value of the file, or of --set where there is one. */
+static void bad_value(struct pipe_load *l, const struct yaml_node *at,
+                      const char *set, const char *text)
+{
+    if (set)
+        pipe_error_set(l, set, "%s", text);
+    else
+        pipe_error(l, at, "%s", text);
+}
+
+/* The counts of a stage. */
+static const struct count {
+    const char *key, *word; /* a text that means 0, or NULL */
+    int lo, hi, fallback;
+    size_t offset;
+} counts[] = {
+    {"replicas", "auto", 1, PIPE_MAX_REPLICAS, 1,
+     offsetof(struct pipe_stage, replicas)},
+    {"threads", NULL, 1, PIPE_MAX_THREADS, 0,
+     offsetof(struct pipe_stage, threads)},
+    {"retries", NULL, 0, PIPE_MAX_RETRIES, 0,
+     offsetof(struct pipe_stage, retries)},
+    {"restart", NULL, 0, PIPE_MAX_RESTART, -1,
+     offsetof(struct pipe_stage, restart)},
+};
+#define N_COUNTS (sizeof counts / sizeof *counts)
+
+static int to_count(struct pipe_load *l, const struct count *c,
+                    const char *text, const struct yaml_node *at,
+                    const char *set)
+{
+    char why[200];
     int64_t n = 0;
-    if (!v)
-        return fallback;
-    char *text = pipe_text(l, v, key);
-    if (!text)
-        return fallback;
-    if (word && strcmp(text, word) == 0) {
-        n = 0;
-    } else if (!text_to_i64(text, &n) || n < lo || n > hi) {
-        pipe_error(l, v, "%s: '%.60s' is not a whole number from %d to %d%s%s",
-                   key, text, lo, hi, word ? " or " : "", word ? word : "");
-        n = fallback;
+    if (c->word && strcmp(text, c->word) == 0)
+        return 0;
+    if (text_to_i64(text, &n) && n >= c->lo && n <= c->hi)
+        return (int)n;
+    (void)snprintf(why, sizeof why,
+                   "%s: '%.60s' is not a whole number from %d to %d%s%s",
+                   c->key, text, c->lo, c->hi, c->word ? " or " : "",
+                   c->word ? c->word : "");
+    bad_value(l, at, set, why);
+    return c->fallback;
+}
+
+static void read_counts(struct pipe_load *l, struct pipe_stage *s,
+                        const struct yaml_node *stage)
+{
+    for (size_t i = 0; i < N_COUNTS; i++) {
+        const struct yaml_node *v = yaml_get(stage, counts[i].key);
+        int *at = (int *)(void *)((char *)s + counts[i].offset);
+        *at = counts[i].fallback;
+        char *text = yaml_is_null(v) ? NULL : pipe_text(l, v, counts[i].key);
+        if (text)
+            *at = to_count(l, &counts[i], text, v, NULL);
+        mem_free(text);
     }
-    mem_free(text);
-    return (int)n;
+}
+
+void pipe_set_counts(struct pipe_load *l, struct pipe_stage *s)
+{
+    for (size_t i = 0; i < N_COUNTS; i++) {
+        const char *set = pipe_find_set(l, s->name, counts[i].key);
+        bool param = false;
+        for (size_t k = 0; k < s->info->n_params; k++)
+            param = param || !strcmp(s->info->params[k].name, counts[i].key);
+        if (set && !param)
+            *(int *)(void *)((char *)s + counts[i].offset) =
+                to_count(l, &counts[i], strchr(set, '=') + 1, NULL, set);
+    }
 }
 
 /* "30", "1.5", "500 ms", "30 s", "2 min", "1 h" as milliseconds. */
@@ -118,11 +177,7 @@ static void read_stage(struct pipe_load *l, const struct yaml_node *key,
         return; /* counted, so that others may name it */
     }
     pipe_check_keys(l, node, keys, "a stage");
-    s->replicas =
-        read_count(l, node, "replicas", "auto", 1, PIPE_MAX_REPLICAS, 1);
-    s->threads = read_count(l, node, "threads", NULL, 1, PIPE_MAX_THREADS, 0);
-    s->retries = read_count(l, node, "retries", NULL, 0, PIPE_MAX_RETRIES, 0);
-    s->restart = read_count(l, node, "restart", NULL, 0, PIPE_MAX_RESTART, -1);
+    read_counts(l, s, node);
     read_limits(l, s, node);
 }
 
@@ -190,7 +245,7 @@ static char *next_word(const char **s, bool *ok, struct buf *b)
 }
 
 static void split_words(struct pipe_load *l, struct pipe_stage *s,
-                        const struct yaml_node *at)
+                        const struct yaml_node *at, const char *set)
 {
     struct buf b;
     bool ok = true;
@@ -205,18 +260,18 @@ static void split_words(struct pipe_load *l, struct pipe_stage *s,
             break;
         if (s->argc == MAX_WORDS) {
             mem_free(word);
-            pipe_error(l, at, "run: more than %d words", MAX_WORDS);
+            bad_value(l, at, set, "run: more than 128 words");
             buf_free(&b);
             return;
         }
         s->argv[s->argc++] = word;
     }
     if (!ok)
-        pipe_error(l, at, "run: a quote is not closed");
+        bad_value(l, at, set, "run: a quote is not closed");
     else if (!s->argv)
         pipe_no_memory(l);
     else if (!s->argc && !l->rc)
-        pipe_error(l, at, "run: no command");
+        bad_value(l, at, set, "run: no command");
     buf_free(&b);
 }
 
@@ -239,9 +294,9 @@ static bool on_path(const char *name)
 /* argv[0] from a name to a path, unless it is a program on PATH that a whole
  * command line names. False if it cannot be run (reported). */
 static bool find_program(struct pipe_load *l, struct pipe_stage *s,
-                         const struct yaml_node *at)
+                         const struct yaml_node *at, const char *set)
 {
-    char *path = NULL;
+    char *path = NULL, why[700];
     struct err e;
     enum err_code rc = stage_find(l->o->stage_dirs, s->argv[0], &path, &e);
     if (rc == OK) {
@@ -256,11 +311,14 @@ static bool find_program(struct pipe_load *l, struct pipe_stage *s,
     if (s->argc > 1 && !strchr(s->argv[0], '/')) {
         if (on_path(s->argv[0]))
             return true;
-        pipe_error(l, at, "run: no program '%.60s' among the stages or on PATH",
-                   s->argv[0]);
+        (void)snprintf(why, sizeof why,
+                       "run: no program '%.60s' among the stages or on PATH",
+                       s->argv[0]);
+        bad_value(l, at, set, why);
         return false;
     }
-    pipe_error(l, at, "run: %s", e.text);
+    (void)snprintf(why, sizeof why, "run: %s", e.text);
+    bad_value(l, at, set, why);
     return false;
 }
 
@@ -269,25 +327,28 @@ static bool read_run(struct pipe_load *l, struct pipe_stage *s,
                      const struct yaml_node *node)
 {
     const struct yaml_node *run = yaml_get(node, "run");
+    const char *set = pipe_find_set(l, s->name, "run");
     if (node->kind != YAML_MAP)
         return false;
-    if (!run) {
+    if (!set && yaml_is_null(run)) {
         pipe_error_at(l, s->line, s->column, "stage '%s' has no 'run'",
                       s->name);
         return false;
     }
-    if (run->kind != YAML_SCALAR) {
+    if (!set && run->kind != YAML_SCALAR) {
         pipe_error(l, run, "run must be a text, not %s", yaml_kind_name(run));
         return false;
     }
-    s->run = pipe_text(l, run, "run");
+    s->run = set ? mem_strdup(strchr(set, '=') + 1) : pipe_text(l, run, "run");
+    if (!s->run && set)
+        pipe_no_memory(l);
     if (!s->run)
         return false;
     size_t errors = l->errors;
-    split_words(l, s, run);
+    split_words(l, s, run, set);
     if (l->rc || l->errors > errors)
         return false;
-    return find_program(l, s, run);
+    return find_program(l, s, run, set);
 }
 
 void pipe_read_commands(struct pipe_load *l)

@@ -10,7 +10,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "lib/base/weights_path.h"
+#include "lib/base/lookup.h"
 #include "lib/data/hash.h"
 #include "lib/data/item.h"
 #include "lib/data/recipe.h"
@@ -104,21 +104,14 @@ static enum err_code put_plain(const struct info_param *in, const char *value,
     case PARAM_STR:
     case PARAM_PATH:
     case PARAM_ENUM:
+    case PARAM_FOLDER:
+    case PARAM_FILE:
+    case PARAM_MODEL:
         rc = buf_puts(b, value, e);
         break;
     }
     param_value_free(&v);
     return rc;
-}
-
-/* The folder of a stage's program, links followed, new memory. */
-static char *program_folder(const struct pipe_stage *s)
-{
-    char *real = s->argc ? realpath(s->argv[0], NULL) : NULL;
-    char *out = real ? mem_strndup(real, (size_t)(path_base(real) - real))
-                     : mem_strdup("");
-    free(real); /* realpath's own memory, not ours */
-    return out;
 }
 
 /* The file that a parameter names, new memory; NULL if it names none. */
@@ -127,13 +120,12 @@ static char *file_of(const struct pipe_stage *s, const struct info_param *in,
 {
     struct err why;
     char *path = NULL;
-    if (in->weights && *value) {
-        char *folder = program_folder(s);
-        if (folder && weights_path(folder, value, &path, &why))
+    bool path_type = strcmp(in->type, "path") == 0;
+    if (strcmp(in->type, "model") == 0 && *value) {
+        if (lookup_model(s->argc ? s->argv[0] : NULL, value, &path, &why))
             path = NULL;
-        mem_free(folder);
-    } else if (strcmp(in->type, "path") == 0 && !is_sink(s)) {
-        path = mem_strdup(value); /* a sink's files are what it writes */
+    } else if (strcmp(in->type, "file") == 0 || (path_type && !is_sink(s))) {
+        path = mem_strdup(value); /* a sink's paths are what it writes */
     }
     if (path && !is_file(path)) {
         mem_free(path);
@@ -189,7 +181,9 @@ static enum err_code put_param(struct recipes *r, size_t i,
     char *file = file_of(s, in, value);
     bool hashed = file && hash_file(file, hex, &why) == OK;
     mem_free(file);
-    if (!hashed && strcmp(in->type, "path") == 0 && is_kind(s, "source"))
+    bool folder =
+        strcmp(in->type, "path") == 0 || strcmp(in->type, "folder") == 0;
+    if (!hashed && folder && is_kind(s, "source"))
         hashed = hash_tables(value, hex);
     if (hashed)
         return recipe_put(&r->own[i], key, hex, value, e);

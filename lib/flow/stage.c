@@ -11,6 +11,7 @@
 #include "lib/base/cores.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/std.h"
 #include "lib/base/text.h"
 #include "lib/flow/describe.h"
 #include "lib/flow/stage_run.h"
@@ -93,8 +94,10 @@ static int print_text(const struct stage_desc *desc, const struct args *a)
     enum err_code rc = a->help       ? describe_help(desc, options, &b, &e)
                        : a->describe ? describe_yaml(desc, &b, &e)
                                      : describe_man(desc, options, &b, &e);
-    if (!rc && (fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout)))
-        rc = err_set(&e, ERR_IO, "cannot write to standard output");
+    if (!rc) {
+        (void)fwrite(b.data, 1, b.len, stdout);
+        rc = std_flush(&e);
+    }
     buf_free(&b);
     if (rc)
         log_error("%s", e.text);
@@ -135,6 +138,7 @@ int stage_main(const struct stage_desc *desc, int argc, char **argv)
     struct err e = {0};
     struct args a = {.instance = desc->name};
     struct stage s = {0};
+    std_guard();
     log_setup(desc->name, log_level_from_env());
     if (describe_check(desc, &e)) {
         log_error("%s", e.text);

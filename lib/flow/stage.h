@@ -24,7 +24,8 @@ struct stage; /* the running instance, seen only through the calls below */
 enum stage_kind { STAGE_SOURCE, STAGE_TRANSFORM, STAGE_SINK };
 
 /* The context member at `offset` that a parameter fills:
- *   BOOL bool | INT int64_t | FLOAT double | STR, PATH const char * |
+ *   BOOL bool | INT int64_t | FLOAT double |
+ *   STR, PATH, FOLDER, FILE, MODEL const char * |
  *   ENUM int (index into choices) | FLOATS struct stage_floats.
  * Strings and lists stay owned by the stage machinery. */
 enum param_type {
@@ -34,7 +35,12 @@ enum param_type {
     PARAM_STR,
     PARAM_PATH, /* a string; relative paths are against the working folder */
     PARAM_ENUM,
-    PARAM_FLOATS /* "1,2,3" or first:last:step (last included) or a list */
+    PARAM_FLOATS, /* "1,2,3" or first:last:step (last included) or a list */
+    /* Strings that name what is read and so must be there before a run begins
+     * ("" names nothing); what is made, or may be missing, is a PATH. */
+    PARAM_FOLDER,
+    PARAM_FILE,
+    PARAM_MODEL /* weights: a name (weights_find) or a file */
 };
 
 struct stage_floats {
@@ -82,9 +88,9 @@ struct stage_desc {
     const struct stage_param *params; /* NULL if none */
     /* Names of parameters, parted by spaces; NULL if none. aside: they do not
      * shape the results (where these go, how much at once, which items of a
-     * source come); all others do. weights: they name weights (weights_find),
-     * whose bytes then count, not the name. See docs/store.md, recipes. */
-    const char *aside, *weights;
+     * source come); all others do, a model or file by its bytes, not its name.
+     * See docs/store.md, recipes. */
+    const char *aside;
     size_t ctx_size; /* zeroed, parameters filled in */
     size_t batch;    /* most items handed to one transform call; 0 means 1 */
 

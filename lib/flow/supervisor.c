@@ -481,6 +481,9 @@ enum err_code supervisor_run(const struct pipeline *p,
         supervisor_say(&s, SUPERVISOR_BAR, "%s", "");
     }
     result->failed = supervisor_failed(&s);
+    result->wall_ns = s.gone ? s.end_ns - s.go_ns : 0;
+    result->rows = s.proc ? supervisor_rows(&s) : NULL;
+    result->n_rows = result->rows ? p->n_stages : 0;
     result->signal = s.signal;
     result->end = rc || ((s.broken || s.unclean) && !s.signal) ? RUN_BROKEN
                   : s.signal                                   ? RUN_STOPPED

@@ -100,6 +100,8 @@ void supervisor_say(struct supervisor *s, enum supervisor_text kind,
 void supervisor_read_log(struct supervisor *s, struct proc *p);
 void supervisor_show_progress(struct supervisor *s, bool last);
 void supervisor_show_table(struct supervisor *s);
+/* A row for each stage, new memory; NULL if there is none. */
+struct progress_row *supervisor_rows(const struct supervisor *s);
 /* Is this stage a "source", "transform", "sink"? */
 bool supervisor_is(const struct supervisor *s, size_t stage, const char *kind);
 int64_t supervisor_failed(const struct supervisor *s);

@@ -153,6 +153,28 @@ static void sum_sources(const struct supervisor *s, int64_t *done,
     }
 }
 
+/* Items that have come through: of the sink that has most. */
+static int64_t most_ends(const struct supervisor *s)
+{
+    int64_t most = 0;
+    for (size_t k = 0; k < s->p->n_stages; k++) {
+        int64_t ends = 0;
+        for (size_t i = 0; i < s->n_proc; i++)
+            if (s->proc[i].stage == k && supervisor_is(s, k, "sink"))
+                ends += s->proc[i].stats.done;
+        most = ends > most ? ends : most;
+    }
+    return most;
+}
+
+/* The terminal may have another width by now. */
+static void look_at_width(struct supervisor *s)
+{
+    int columns = s->o.columns > 0 && s->o.width ? s->o.width() : 0;
+    if (columns > 0)
+        s->o.columns = columns;
+}
+
 /* Before the start: whom are we waiting for? */
 static void waiting_text(const struct supervisor *s, char *out, size_t n)
 {
@@ -226,12 +248,16 @@ void supervisor_show_progress(struct supervisor *s, bool last)
     int64_t now = clock_ns(), done = 0, total = -1;
     if (s->gone) {
         sum_sources(s, &done, &total);
-        progress_update(&s->progress, now, done, total, supervisor_failed(s));
+        progress_update(&s->progress, now, done, most_ends(s), total,
+                        supervisor_failed(s));
     }
     if (!last && now < s->next_text)
         return;
     s->next_text = now + (s->o.columns > 0 ? BAR_EVERY : SUPERVISOR_LINE_EVERY);
     const char *status = status_of(s);
+    look_at_width(s);
+    if (!s->gone && s->stopping && !last)
+        return; /* why was said; nobody is waited for */
     if (s->gone && !last && s->o.columns > 0 && s->stall[0])
         status = s->stall;
     else if (s->gone && !last && s->o.columns > 0 && !*status)
@@ -253,20 +279,9 @@ void supervisor_show_progress(struct supervisor *s, bool last)
                        "%s", text);
 }
 
-void supervisor_show_table(struct supervisor *s)
+struct progress_row *supervisor_rows(const struct supervisor *s)
 {
-    struct buf b;
-    struct err e = {0};
-    char wall[32];
-    double wall_s;
-    buf_init(&b, TABLE_MAX);
-    int64_t ns = s->end_ns - s->go_ns, failed = supervisor_failed(s);
-    wall_s = (double)ns / 1e9;
-    if (wall_s < 100)
-        snprintf(wall, sizeof wall, "%.1f s", wall_s);
-    else
-        progress_time(wall_s, wall, sizeof wall);
-    struct progress_row *rows = mem_calloc(s->p->n_stages, sizeof *rows);
+    struct progress_row *rows = mem_calloc(s->p->n_stages + 1, sizeof *rows);
     for (size_t i = 0; rows && i < s->p->n_stages; i++)
         rows[i] = (struct progress_row){
             .name = s->p->stages[i].name,
@@ -281,7 +296,25 @@ void supervisor_show_table(struct supervisor *s)
         r->failed += s->proc[i].stats.failed;
         r->busy_ns += s->proc[i].stats.busy_ns;
     }
-    if (rows && progress_table(rows, s->p->n_stages, ns, &b, &e) == OK &&
+    return rows;
+}
+
+void supervisor_show_table(struct supervisor *s)
+{
+    struct buf b;
+    struct err e = {0};
+    char wall[32];
+    double wall_s;
+    buf_init(&b, TABLE_MAX);
+    int64_t ns = s->end_ns - s->go_ns, failed = supervisor_failed(s);
+    wall_s = (double)ns / 1e9;
+    if (wall_s < 100)
+        snprintf(wall, sizeof wall, "%.1f s", wall_s);
+    else
+        progress_time(wall_s, wall, sizeof wall);
+    struct progress_row *rows = supervisor_rows(s);
+    if (rows &&
+        progress_table(rows, s->p->n_stages, ns, s->o.columns, &b, &e) == OK &&
         buf_printf(&b, &e, "%s in all", wall) == OK &&
         (failed == 0 ||
          buf_printf(&b, &e,

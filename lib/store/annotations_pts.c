@@ -47,7 +47,8 @@ static size_t lower_bound(const struct file_list *l, const char *key, size_t n)
     return low;
 }
 
-/* The picture of a .pts file, new memory; NULL in *out: there is none. */
+/* The picture of a .pts file, new memory; NULL in *out: there is none. Endings
+ * as they are, in capitals, with one capital. */
 static enum err_code find_picture(const struct file_list *l, const char *pts,
                                   char **out, struct err *e)
 {

@@ -1,4 +1,4 @@
-/* Reading a store sample by sample, also a bare tree of the seed's layout. */
+/* Reading a store sample by sample, also a bare tree of pose2pose's layout. */
 #ifndef FACET_STORE_READER_H
 #define FACET_STORE_READER_H
 

@@ -10,7 +10,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
-/* The columns of index.csv in their order: the seed's four, then ours. All
+/* The columns of index.csv in their order: pose2pose's four, then ours. All
  * paths are relative to the store's root. Names: store_columns. */
 enum store_col {
     COL_NAME,

@@ -1,4 +1,4 @@
-/* A sample store: pictures in the seed's layout, and what became of every
+/* A sample store: pictures in pose2pose's layout, and what became of every
  * sample. See docs/store.md.
  *
  * Crash safety. A sample's new files are written and synced in this writer's

@@ -222,7 +222,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct face_detector, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "faces-16", 0, 0, NULL, NULL,
+    {"model", PARAM_MODEL, AT(model), "faces-16", 0, 0, NULL, NULL,
      "Detector weights, ours or S3FD's: a name in models/ (FACET_MODELS adds "
      "folders), or a .safetensors file."},
     {"policy", PARAM_ENUM, AT(policy), "largest", 0, 0, "largest|central|all",
@@ -261,7 +261,6 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
-    .weights = "model",
     .ctx_size = sizeof(struct face_detector),
     .open = detector_open,
     .transform = detector_transform,

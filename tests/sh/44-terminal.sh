@@ -27,9 +27,12 @@ stages:
 Y
 cat > "$dir/drive.py" <<'P'
 import fcntl, os, pty, re, struct, sys, termios
-def run(enough, *argv):
+def size(fd, columns):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+def run(enough, *argv, narrow=0):
     """The exit status and all that was shown. ^C is typed once `enough` says so
-    of what was shown so far (None: never)."""
+    of what was shown so far (None: never); the terminal becomes `narrow` columns
+    wide once some bars were shown."""
     pid, fd = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
@@ -47,6 +50,10 @@ def run(enough, *argv):
         if enough and enough(out.decode(errors="replace")):
             os.write(fd, b"\x03")
             enough = None
+        if narrow and out.count(b"left") > 3:
+            size(fd, narrow)
+            out += b"<<narrow>>"
+            narrow = 0
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.decode()
 BAR = (r"\[=*>? *\] \d+/1000000  \d+ %  [\d.]+/s  [\d:]+ left"
        r"[^\r\n\x1b]*")
@@ -64,6 +71,15 @@ assert status == 130, (status, out)
 assert "stopping (interrupted)" in out, out
 bars = re.findall(BAR, out)
 assert all(len(b) < 100 for b in bars), bars
+# A terminal that is made narrower meanwhile: the bar that broke is removed, the
+# next ones and the table fit.
+status, out = run(None, facet, "run", pipeline, "--set", "n=600", narrow=60)
+late = out[out.index("<<narrow>>"):]
+assert "\x1b[A\x1b[K" in late, late
+bars = re.findall(r"\[=*>? *\] \d+/600[^\r\n\x1b]*", late[late.index("\x1b[A"):])
+assert bars and all(len(b) < 60 for b in bars), bars
+table = late[late.rindex("stage "):].splitlines()
+assert len(table) >= 4 and all(len(x) <= 60 for x in table[:4]), table
 # A stage that says where it stands: that, cut to the line, in the bar's place.
 status, out = run(lambda out: len(re.findall(r"0{90,}\x1b?", out)) >= 4, facet,
                   "run", speaks)

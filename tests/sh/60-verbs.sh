@@ -68,10 +68,14 @@ answers 2 "p.yaml:2:18: error: variable 'out' must be set: --set out=..." \
 	"$facet" check p.yaml
 answers 2 "p.yaml:4:38: error: stage 'src', parameter 'count': -1 is not >= 0" \
 	"$facet" check p.yaml --set out=o --set count=-1
-answers 2 "cannot open 'q.yaml'" "$facet" check q.yaml
-answers 2 "no pipeline FILE" "$facet" check
+answers 2 "no pipeline 'q' in this folder" "$facet" check q.yaml
+answers 2 "which pipeline?" "$facet" check
 answers 2 "did you mean '--verbose'" "$facet" check p.yaml --verbos
-answers 2 "one FILE, please" "$facet" check p.yaml p.yaml
+cp p.yaml q.yaml
+answers 2 "one pipeline, please" "$facet" graph p.yaml p.yaml
+answers 0 "q.yaml: 4 stages, 4 links: sound" \
+	"$facet" check p.yaml q.yaml --set out=o
+grep -q '^p.yaml: .*sound$' said || fail "only one of two files"
 answers 2 "--set needs NAME=VALUE" "$facet" check p.yaml --set
 # every fault in one go
 sed -e 's/halves/halvse/' -e 's/from: half.failed/from: hafl/' p.yaml > q.yaml
@@ -133,6 +137,11 @@ done
 
 # Each pipeline file of the project is sound, whatever its variables are.
 unset FACET_STAGES
+mkdir x # what any variable names
+for model in s3fd-619a316812 3DFAN4-7835d9f11d depth-2a464da4ea; do
+	touch x/$model.safetensors # weights that do not ship
+done
+export FACET_MODELS=x
 for p in "$pipelines"/*.yaml; do
 	set -- "$p"
 	for var in $("$facet" check "$p" 2>&1 |
