@@ -50,7 +50,7 @@ CFLAGS_ALL := -std=c11 -ffp-contract=off $(WARN) -fno-common $(OPT) $(SAN) -I. \
   $(CPPFLAGS) $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 # msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.
-MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
+MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
   libjpeg libzip $(MSGPACK) openblas
 # Also OpenBLAS's own cblas.h where the alternatives choose the reference one.
