@@ -39,6 +39,8 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion \
 # Texts are cut at a cap on purpose; that is no fault. (Clang up to 17 does not
 # know the option.)
 WARN += $(if $(CLANG),,-Wno-format-truncation)
+# With sanitizers Clang cannot turn some loops into SIMD, and says so of each.
+WARN += $(if $(CLANG),$(if $(SAN),-Wno-pass-failed))
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
