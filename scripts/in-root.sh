@@ -126,6 +126,9 @@ for d in null zero full random urandom tty; do
 	mount --bind /dev/$d "$ROOT/dev/$d" || fail "cannot bind /dev/$d"
 done
 ln -s /proc/self/fd "$ROOT/dev/fd"
+ln -s fd/0 "$ROOT/dev/stdin"
+ln -s fd/1 "$ROOT/dev/stdout"
+ln -s fd/2 "$ROOT/dev/stderr"
 if [ -n "${CACHE:-}" ]; then
 	mkdir -p "$CACHE" && mount --bind "$CACHE" "$ROOT/var/cache/apt/archives" ||
 		fail "cannot use the cache '$CACHE'"
