@@ -39,6 +39,8 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion \
 # Texts are cut at a cap on purpose; that is no fault. (Clang up to 17 does not
 # know the option.)
 WARN += $(if $(CLANG),,-Wno-format-truncation)
+# With sanitizers Clang cannot turn some loops into SIMD, and says so of each.
+WARN += $(if $(CLANG),$(if $(SAN),-Wno-pass-failed))
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
@@ -50,7 +52,7 @@ CFLAGS_ALL := -std=c11 -ffp-contract=off $(WARN) -fno-common $(OPT) $(SAN) -I. \
   $(CPPFLAGS) $(CFLAGS)
 # -lm etc. after the archive; --as-needed keeps each program to what it uses.
 # msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.
-MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
+MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
   libjpeg libwebp libwebpdemux libheif libzip $(MSGPACK) libxxhash openblas
 # Also OpenBLAS's own cblas.h where the alternatives choose the reference one.

@@ -212,8 +212,8 @@ static void test_layout(void **state)
         mem_free(seen[i]);
     /* ... nor do a view of one and a sample of another: a.jpg 1 12, a.jpg_1 12
      */
-    struct store_key view = {"a/b", "a.jpg", "", "a", 1, 12};
-    struct store_key sample = {"a/b", "a.jpg_1", "", "a", 12, -1};
+    struct store_key view = {"a/b", "a.jpg", "", "a", 1, -1, 12};
+    struct store_key sample = {"a/b", "a.jpg_1", "", "a", 12, -1, -1};
     seen[0] = store_file_path(STORE_IDENTITY, STORE_GENERATED, &view, "png");
     seen[1] = store_file_path(STORE_IDENTITY, STORE_FRAME, &sample, "png");
     assert_string_equal(seen[0], "all/a/b__a.jpg_1_12.png");

@@ -9,11 +9,13 @@
 static const struct {
     const char *kind, *exts; /* lower case, one blank between */
 } kinds[] = {
-    {"clip", "mp4 m4v mov qt avi mkv webm mpg mpeg m2v mpv ts m2ts mts flv f4v "
-             "wmv asf 3gp 3g2 ogv ogg vob mxf y4m gif mjpeg mjpg dv"},
+    {"clip",
+     "mp4 m4v mov qt avi mkv webm mpg mpeg m2v mpv ts m2ts mts flv f4v "
+     "wmv asf 3gp 3g2 ogv ogg vob mxf y4m gif mjpeg mjpg dv apng nut wtv "
+     "ivf obu h264 264 hevc 265 h265 m1v mpe"},
     /* mpo: several JPEGs in one file, of which the first is the picture */
     {"picture", "jpg jpeg jpe jfif mpo png pgm ppm pnm pbm bmp webp tif tiff "
-                "jp2 tga avif"},
+                "jp2 j2k jxl tga avif heic heif hif dib qoi"},
 };
 
 static bool in_list(const char *ext, const char *list)
