@@ -35,7 +35,6 @@ static bool due(const struct ctx *c, const struct catalogue_entry *en)
     bool yes;
     if (!c->due || (en->bad && en->folder))
         return true;
-    return true;
     char *path = path_join(c->root, en->path);
     if (!path)
         return true;
@@ -172,7 +171,7 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         rc = item_set_str(it, "set", en->set, e);
     if (!rc)
         rc = item_set_str(it, "media", en->media, e);
-    const char *hash = !rc && c->due ? due_hash(c->due, path) : "";
+    const char *hash = !rc && c->due && !en->bad ? due_hash(c->due, path) : "";
     if (!rc && *hash)
         rc = item_set_str(it, "source_hash", hash, e);
     mem_free(path);
