@@ -251,7 +251,7 @@ static enum err_code put_dropped(struct merge *m, const struct store_group *g,
 {
     enum err_code rc = OK;
     for (size_t i = 0; i < g->n_dropped && !rc; i++)
-        if (!store_check_path(g->dropped[i], "stored file", 64, NULL))
+        if (!store_check_path(g->dropped[i], "stored file", STORE_PARTS, NULL))
             rc = buf_printf(&m->drop.b, e, "%s\n", g->dropped[i]);
     return rc ? rc : output_flush(&m->drop, FLUSH_BYTES, e);
 }
@@ -322,7 +322,7 @@ static enum err_code read_drops(struct merge *m, struct err *e)
         char *name = mem_strndup(p, n);
         if (!name)
             rc = err_set(e, ERR_NOMEM, "no memory for a store's files");
-        else if (store_check_path(name, "stored file", 64, NULL))
+        else if (store_check_path(name, "stored file", STORE_PARTS, NULL))
             mem_free(name);
         else
             m->before.names[m->before.n++] = name;

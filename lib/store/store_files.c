@@ -27,8 +27,9 @@ static enum err_code make_folders(const struct store_files *s, char *rel,
         else if (mkdir(dir, 0777) == 0) {
             *strrchr(dir, '/') = 0;
             rc = file_sync(dir, e);
-        } else if (errno != EEXIST)
-            rc = err_errno(e, ERR_IO, errno, "cannot make folder '%s'", dir);
+        } else if (errno != EEXIST || !file_is_dir(dir))
+            rc = err_errno(e, ERR_IO, errno == EEXIST ? ENOTDIR : errno,
+                           "cannot make folder '%s'", dir);
         mem_free(dir);
         *slash = '/';
     }
@@ -66,6 +67,9 @@ static enum err_code put_new(struct store_files *s, const char *rel,
                            : err_set(e, ERR_NOMEM, "no memory for a path");
     if (!rc)
         rc = make_folders(s, p->rel, e);
+    /* The rename comes after the commit: what would keep it is seen now. */
+    if (!rc && file_is_dir(p->to))
+        rc = err_errno(e, ERR_IO, EISDIR, "cannot write '%s'", p->to);
     if (!rc)
         rc = write_synced(p->from, rel, data, n, e);
     if (rc) {
@@ -84,7 +88,7 @@ enum err_code store_files_put(struct store_files *s, const char *rel,
                               char sum[STORE_SUM], enum store_put_how *how,
                               struct err *e)
 {
-    enum err_code rc = store_check_path(rel, "stored file", 64, e);
+    enum err_code rc = store_check_path(rel, "stored file", STORE_PARTS, e);
     if (!rc && s->committed)
         rc = store_files_publish(s, e);
     if (rc)

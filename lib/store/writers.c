@@ -74,7 +74,7 @@ static enum err_code redo_file(const char *root, const char *dir,
 {
     const char *hash = strchr(sum, '-');
     if (!hash || strlen(hash) != 33 || strchr(hash, '/') ||
-        store_check_path(rel, "stored file", 64, NULL))
+        store_check_path(rel, "stored file", STORE_PARTS, NULL))
         return OK;
     char *from = path_join(dir, hash + 1), *to = path_join(root, rel);
     enum err_code rc =

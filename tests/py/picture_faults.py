@@ -161,8 +161,8 @@ def alpha():
     a[:8, :, 3] = 0
     a[8:16, :, 3] = 255
     want = ((a[..., :3].astype(int) * a[..., 3:] + 127) // 255).astype(np.uint8)
-    put("a.rgba", a.tobytes())
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{W}x{H}", "-i", f"{dir}/a.rgba"]
+    put("alpha.rgba", a.tobytes())
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{W}x{H}", "-i", f"{dir}/alpha.rgba"]
     formats = [("png", []), ("tga", []), ("tiff", []), ("qoi", []), ("mov", ["-c:v", "png"]),
                ("webp", ["-c:v", "libwebp", "-lossless", "1"]), ("apng", []),
                ("mkv", ["-c:v", "ffv1", "-pix_fmt", "bgra"]), ("dpx", []), ("sgi", [])]
