@@ -48,9 +48,16 @@ wait_for "an epoch" epochs
 kill -TERM $pid
 wait $pid || true
 [ "$(cat "$tmp/b/position")" -lt 52 ] || fail "it was over too soon"
-train "$tmp/b" --set lr=5e-3 || fail "going on"
+# Going on, the gate lets all through: that is said, and nothing else.
+again() (
+	export FACET_STAGES="$PWD/$BUILD/tests/stages"
+	file=$tmp/gated.yaml
+	train "$tmp/b" --set lr=5e-3 --set gate.samples=1000000 "$@"
+)
+again || fail "going on"
 grep -q 'going on after epoch' "$tmp/log" || fail "it began anew"
-grep -q 'other settings' "$tmp/log" && fail "it says that its settings changed"
+grep -q 'than it began with (gate.samples: 26 -> 1000000):' "$tmp/log" ||
+	fail "other settings than the gate's, or not told"
 # The command is noted in the file; all else is the same.
 "$PYTHON" - "$tmp/a/model.safetensors" "$tmp/b/model.safetensors" <<'P' || fail "not the same weights"
 import json, struct, sys
@@ -65,7 +72,7 @@ P
 
 # Other options than those of the checkpoint are an error, not a mixture.
 rc=0
-train "$tmp/b" --set lr=5e-3 --set train.optimiser=sgd || rc=$?
+again --set train.optimiser=sgd || rc=$?
 [ $rc = 3 ] || fail "status $rc for another optimiser"
 grep -q 'another folder begins anew' "$tmp/log" || fail "no word of the folder"
 
@@ -76,10 +83,10 @@ grep -q 'another folder begins anew' "$tmp/log" || fail "no word of the folder"
 grep -q '^20 faces, 0 not found' "$tmp/report" || fail "$(cat "$tmp/report")"
 
 # Going on with other settings, or with other data, is said.
-train "$tmp/b" --set lr=5e-3 --set train.points=0.4 || fail "going on with other settings"
+again --set train.points=0.4 || fail "going on with other settings"
 grep -q "goes on with other settings than it began with (.*train.points: 0.5 -> 0.4" "$tmp/log" ||
 	fail "other settings are not said"
 sed -i '$s/\.[0-9]*$/.125/' "$tmp/heads/landmarks.csv"
-train "$tmp/b" --set lr=5e-3 --set train.points=0.4 || fail "going on with other data"
+again --set train.points=0.4 || fail "going on with other data"
 grep -q "goes on with other settings than it began with (.*root: another $tmp/heads" "$tmp/log" ||
 	fail "other data is not said"

@@ -22,8 +22,14 @@ jpeg=made/n/x/frame_0.jpg
 mkdir -p p/id
 cp $jpeg p/id/IMG_1.JPG
 cp $jpeg p/id/IMG_2.JpEg
-# two JPEGs one after the other, as cameras with two lenses write them
-cat $jpeg $jpeg > p/id/DJI_3.MPO
+# two JPEGs one after the other, as cameras with two lenses write them; the first
+# says so (MPF)
+{
+	head -c 2 $jpeg
+	printf '\377\342\000\010MPF\000\000\000'
+	tail -c +3 $jpeg
+	cat $jpeg
+} > p/id/DJI_3.MPO
 for i in 1 2 3; do echo raw > p/id/$i.CR2; done
 echo text > p/id/notes.txt
 echo text > p/id/Makefile
