@@ -1,5 +1,6 @@
 # The tool that runs each test: exit statuses, a test that hangs, one that runs
 # away, what is left behind, signals.
+# needs: tests/tools/run-test
 set -eu
 tool=$PWD/$BUILD/tests/tools/run-test
 dir=$(mktemp -d)

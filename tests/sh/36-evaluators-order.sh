@@ -1,6 +1,7 @@
 # What evaluators write does not depend on the order in which items come, be it
 # of pictures without names or of faces of one: stages before them may have
 # replicas.
+# needs: all
 set -eu
 facet=$PWD/$BUILD/facet stages=$PWD/$BUILD/stages
 dir=$(mktemp -d)

@@ -1,5 +1,6 @@
 # facet run --report: one JSON object that says what was run and how it went, of
 # runs that end well, with failures, and broken.
+# needs: all c:python3 tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/tests/stages"

@@ -1,5 +1,6 @@
 # Pipelines by name and what they say of themselves; folders, files and models
 # that are to be read are looked for before anything starts.
+# needs: all c:python3 py:numpy
 set -eu
 facet=$PWD/$BUILD/facet
 tree=$PWD

@@ -1,5 +1,6 @@
 # README and docs say what is: the YAML shown is the file, the output shown is
 # the program's, each pipeline, file and link that is named is there.
+# needs: all
 set -eu
 facet=$PWD/$BUILD/facet
 dir=$(mktemp -d)

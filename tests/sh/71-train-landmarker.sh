@@ -1,7 +1,7 @@
 # The landmark network trained by its pipeline, small and short: on rendered
 # heads; what it writes; a run that is stopped and goes on gives the same bytes,
 # also with other replicas; the weights work in the landmarker.
-# needs: all c:python3
+# needs: all c:python3 tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 . "$PWD/tests/support/wait.sh"

@@ -1,7 +1,7 @@
 # The face detector trained by its pipeline, small and short: on rendered heads;
 # what it writes; a run that is stopped and goes on gives the same bytes; the
 # weights work in the stage and in the pipeline that measures them.
-# needs: all c:python3
+# needs: all c:python3 tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 . "$PWD/tests/support/wait.sh"

@@ -3,6 +3,7 @@
 # PTS = DTS: frames come in the decoder's order, as the ffmpeg tool gives them,
 # with a note and strictly increasing times; each mode of frame-sampler chooses
 # from that order.
+# needs: all c:ffmpeg c:python3 py:msgpack py:numpy
 set -eu
 command -v ffmpeg >/dev/null || { echo "no ffmpeg tool"; exit 77; }
 "$PYTHON" -c 'import numpy, msgpack' 2>/dev/null || { echo "no numpy or msgpack"; exit 77; }

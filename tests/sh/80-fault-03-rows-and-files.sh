@@ -1,6 +1,7 @@
 # A store that is written again with other parameters, resumed with others, or
 # by two runs at once: the rows of index.csv and the files they name belong
 # together, always (fault 03).
+# needs: all c:ffmpeg c:python3
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -2,6 +2,7 @@
 # turn or for another item ends the run at once, with the stage and the item; no
 # answer is laid over another item. What dies, raises or says something that
 # nobody can take costs the item that it had.
+# needs: all c:python3 py:msgpack py:zmq tests/stages
 set -eu
 "$PYTHON" -c 'import zmq, msgpack' 2> /dev/null || {
 	echo "python3-zmq or python3-msgpack is missing"

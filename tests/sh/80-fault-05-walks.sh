@@ -1,5 +1,6 @@
 # A walk of a folder loses nothing without a word: what cannot be taken is named,
 # counted as failed, reaches index.csv and is found by retry=failed.
+# needs: all c:python3
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

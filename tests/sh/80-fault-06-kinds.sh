@@ -1,5 +1,6 @@
 # Kinds that are not read are counted in one line by their ending; endings count
 # in any case; an MPO is read as the JPEG that it begins with.
+# needs: all
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Transparent pixels are laid over black in every format: their hidden colours
 # never show.
+# needs: c:ffmpeg c:python3 py:numpy tests/stages
 set -eu
 command -v ffmpeg >/dev/null || { echo "no ffmpeg tool"; exit 77; }
 "$PYTHON" -c 'import numpy' 2>/dev/null || { echo "no numpy"; exit 77; }

@@ -1,6 +1,7 @@
 # Folders in folders: one that is deep beside good pictures is taken like any, up
 # to the longest path that the system can open; what lies below that is named and
 # counted, and the rest goes on.
+# needs: all c:python3
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -2,6 +2,7 @@
 # and scripts write (byte order marks, CRLF, blank lines, separators at line
 # ends, quotes, semicolons, capital endings) as the plain file, and says truly
 # and with the place what it does not take (decimal commas, UTF-16, no text).
+# needs: all
 set -eu
 facet=$PWD/$BUILD/facet
 stages=$PWD/$BUILD/stages

@@ -1,5 +1,6 @@
 # YAML as people and their editors write it: a byte order mark, CRLF, merge
 # keys, the spellings of true and null, tabs, capital extensions.
+# needs: all tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/tests/stages"

@@ -1,6 +1,7 @@
 # A result that could not be written is status 3 and says so, whoever prints it:
 # each verb, each stage, --help; to a full disk, to a closed standard output, to
 # a reader that has gone. No tape goes to a terminal, none is begun in vain.
+# needs: all c:python3 tests/stages
 set -eu
 facet=$PWD/$BUILD/facet
 stages=$PWD/$BUILD/stages

@@ -1,5 +1,6 @@
 # Failures in sheet-writer, annotation-writer and clip-writer: counted and told,
 # and what can be written is.
+# needs: all
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

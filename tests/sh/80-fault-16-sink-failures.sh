@@ -1,5 +1,6 @@
 # Failures in the sink itself: each has a row with its reason wherever the store
 # can be written, is counted, and is found by retry=failed.
+# needs: all
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -1,6 +1,7 @@
 # What a system may withhold: room in /tmp, open files, locks, memory, cores, a
 # working folder that can be written. Where there is a way on it is taken, else
 # the error says what to do.
+# needs: all tests/stages
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -1,6 +1,7 @@
 # Results follow what they depend on: for each thing that can change, how many
 # files are made anew, kept, and what is said; and with nothing changed nothing
 # is made, and no source is read again.
+# needs: all c:python3 py:msgpack py:numpy py:zmq
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet
@@ -151,7 +152,8 @@ run
 echo 'ok: identity and set'
 
 # a stage in another language: its script counts by its bytes
-if "$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null; then
+if "$PYTHON" -c '
+import zmq, msgpack, numpy' 2> /dev/null; then
 	cp "$root/examples/pose-rotator.py" rot.py
 	cat > py.yaml <<W
 version: 1

@@ -1,5 +1,6 @@
 # What is there from other settings: left, kept apart, refused; stores without
 # keys; two items for one sample; files that were changed since.
+# needs: all c:python3
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

@@ -1,6 +1,8 @@
 # What docs/python.md shows is run as it stands there; so are the examples.
+# needs: all c:python3 py:msgpack py:numpy py:torch py:zmq tests/stages
 set -eu
-"$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null || {
+"$PYTHON" -c '
+import zmq, msgpack, numpy' 2> /dev/null || {
 	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
 	exit 77
 }
@@ -54,7 +56,8 @@ PYTHONPATH=$root/python "$PYTHON" read.py > printed 2> err || fail "read.py"
 grep -q '^7 (16, 16, 3)$' printed || fail "$(cat printed)"
 grep -q '^head0000. uint8$' printed || fail "$(cat printed)"
 [ "$("$facet" tape show half.tape | grep -c '^item')" -eq 4 ] || fail "half.tape"
-if "$PYTHON" -c 'import torch' 2> /dev/null; then
+if "$PYTHON" -c '
+import torch' 2> /dev/null; then
 	PYTHONPATH=$root/python "$PYTHON" torch_read.py > printed 2> err || fail "torch"
 	grep -q '^torch.Size(\[2, 16, 16, 3\]) torch.float64$' printed || fail "$(cat printed)"
 fi

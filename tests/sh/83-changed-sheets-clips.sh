@@ -1,5 +1,6 @@
 # Sheets, clips and annotated pictures follow what they come from as samples do;
 # all faces of a picture are kept.
+# needs: all c:ffmpeg
 set -eu
 root=$(pwd)
 facet=$root/$BUILD/facet

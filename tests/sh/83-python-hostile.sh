@@ -1,7 +1,9 @@
 # facet.py against what people do in Python: each costs the item that it was
 # done to, with its reason, and the others come through with the right bytes.
+# needs: all c:python3 py:msgpack py:numpy py:zmq tests/stages
 set -eu
-"$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null || {
+"$PYTHON" -c '
+import zmq, msgpack, numpy' 2> /dev/null || {
 	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
 	exit 77
 }
