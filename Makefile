@@ -182,7 +182,7 @@ check: deps-test ## install what is missing, build, run the short tests (ONLY=, 
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) tests-chosen
 	$(Q)$(MAKE) --no-print-directory check-built
 .PHONY: tests-chosen
-tests-chosen: $(if $(ONLY),,tests)
+tests-chosen: $(if $(ONLY),$(TTOOLS),tests)
 	$(if $(ONLY),$(Q)$(MAKE) --no-print-directory deps-check $$($(NEEDS) goals))
 .PHONY: check-built
 check-built: tests-chosen ## the same, with what is installed
