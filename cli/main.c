@@ -169,15 +169,47 @@ static bool asks_help(const char *s)
     return strcmp(s, "--help") == 0 || strcmp(s, "-h") == 0;
 }
 
-int main(int argc, char **argv)
+static void look_at_memory(void)
 {
     struct err e;
-    std_guard();
-    log_setup("facet", log_level_from_env());
     if (limits_memory(cores_masked(), &e)) {
         log_error("%s", e.text);
         _exit(3); /* exit would wait for OpenBLAS's threads, which wait */
     }
+}
+
+/* Before the constructors of shared libraries: OpenBLAS's (0.3.29) never
+ * returns where it cannot have its memory. Sanitizers have to be up first;
+ * theirs comes in main. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LOOK_EARLY 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+    __has_feature(memory_sanitizer)
+#define LOOK_EARLY 0
+#endif
+#endif
+#ifndef LOOK_EARLY
+static void look_early(int argc, char **argv, char **env)
+{
+    (void)argc;
+    (void)argv;
+    if (!environ)
+        environ = env;
+    log_setup("facet", LOG_WARN);
+    look_at_memory();
+}
+
+__attribute__((section(".preinit_array"),
+               used)) static void (*const early)(int, char **,
+                                                 char **) = look_early;
+#endif
+
+int main(int argc, char **argv)
+{
+    std_guard();
+    log_setup("facet", log_level_from_env());
+    look_at_memory();
     if (argc < 2)
         return usage(stderr);
     const char *word = argv[1];
