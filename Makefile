@@ -54,9 +54,8 @@ CFLAGS_ALL := -std=c11 -ffp-contract=off $(WARN) -fno-common $(OPT) $(SAN) -I. \
 # msgpack-c's C library is called msgpack in Debian 12, msgpack-c later.
 MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS := libzmq libavformat libavcodec libswscale libavutil libpng yaml-0.1 \
-  libjpeg libzip $(MSGPACK) openblas
+  libjpeg libwebp libwebpdemux libheif libzip $(MSGPACK) libxxhash openblas
 # Also OpenBLAS's own cblas.h where the alternatives choose the reference one.
-PKGS += libxxhash
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
   $(if $(filter 0,$(DNNL)),,-ldnnl) $(OPENMP) -lm -lpthread
@@ -73,6 +72,7 @@ TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 TESTS     := $(patsubst tests/%.c,$B/tests/%,$(TEST_SRC))
 TSTAGE_SRC := $(sort $(wildcard tests/stages/*.c))
 TSTAGES   := $(patsubst tests/stages/%.c,$B/tests/stages/%,$(TSTAGE_SRC))
+TTOOLS    := $(patsubst %.c,$B/%,$(sort $(wildcard tests/tools/*.c)))
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(FUZZ_SRC))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
@@ -84,10 +84,10 @@ ifneq ($(bindir):$(libexecdir):$(datadir),$(PREFIX)/bin:$(PREFIX)/libexec:$(PREF
 DIRS := -DFACET_LIBEXECDIR='"$(libexecdir)/facet"' -DFACET_DATADIR='"$(datadir)/facet"'
 endif
 CFLAGS_lib_flow_dirs := $(DIRS)
-CFLAGS_lib_models_weights := $(DIRS)
+CFLAGS_lib_base_lookup := $(DIRS)
 ifneq ($(DIRS)$(wildcard $B/dirs),)
 $(shell mkdir -p '$B'; echo "$(DIRS)" | cmp -s - '$B/dirs' || echo "$(DIRS)" > '$B/dirs')
-$B/obj/lib/flow/dirs.o $B/obj/lib/models/weights.o: $B/dirs
+$B/obj/lib/flow/dirs.o $B/obj/lib/base/lookup.o: $B/dirs
 endif
 
 obj = $(patsubst %.c,$B/obj/%.o,$(1))
@@ -143,6 +143,12 @@ $B/tests/stages/%: $B/obj/tests/stages/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) $@ $< $(LIB) $(LDFLAGS) $(LIBS)
 
+# Tools of the tests: nothing of ours is in them.
+$B/tests/tools/%: $B/obj/tests/tools/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(SAN) -o $@ $< $(LDFLAGS)
+
 FUZZ_DRIVER ?= $B/obj/tests/fuzz/driver.o
 $B/fuzz/%: $B/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
 	$(call say,LD,$@)
@@ -156,7 +162,7 @@ $B/bench/%: $B/obj/bench/%.o $(LIB)
 
 .PHONY: tests fuzzers benches
 fuzzers: $(FUZZERS) ## build the fuzz targets
-tests: all $(TESTS) $(TSTAGES) $(FUZZERS) ## build all that the tests run
+tests: all $(TESTS) $(TSTAGES) $(TTOOLS) $(FUZZERS) ## build all that the tests run
 benches: all $(BENCHES) ## build the benchmarks' programs
 
 DEPS = DNNL=$(DNNL) CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' B='$B' \
@@ -178,7 +184,7 @@ check: deps-test ## install what is missing, build, run the short tests (ONLY=, 
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) tests-chosen
 	$(Q)$(MAKE) --no-print-directory check-built
 .PHONY: tests-chosen
-tests-chosen: $(if $(ONLY),,tests)
+tests-chosen: $(if $(ONLY),$(TTOOLS),tests)
 	$(if $(ONLY),$(Q)$(MAKE) --no-print-directory deps-check $$($(NEEDS) goals))
 .PHONY: check-built
 check-built: tests-chosen ## the same, with what is installed
@@ -242,19 +248,25 @@ format: ## clang-format all C files in place
 	$(Q)clang-format -i $(sort $(wildcard lib/*/*.[ch] cli/*.[ch] stages/*.[ch] \
 	  stages/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]))
 
+# Where $(PYTHON) looks for packages, on Debian; empty: facet.py is not put there.
+PYDIR ?= $(shell $(PYTHON) -c 'import sys; print("$(PREFIX)/lib/python%s/dist-packages" \
+  % ("3" if "$(PREFIX)" == "/usr" else "%d.%d" % sys.version_info[:2]))' 2>/dev/null)
 # install's folders, quoted: there may be blanks in them.
 BIN   = "$(DESTDIR)$(bindir)"
 EXEC  = "$(DESTDIR)$(libexecdir)/facet"
 SHARE = "$(DESTDIR)$(datadir)/facet"
 .PHONY: install
 install: all ## install into PREFIX (with DESTDIR; bindir, libexecdir, datadir)
-	install -d $(BIN) $(EXEC) $(SHARE)/models $(SHARE)/pipelines $(SHARE)/examples
+	install -d $(BIN) $(EXEC) $(SHARE)/models $(SHARE)/pipelines $(SHARE)/examples $(SHARE)/python
 	install -m 755 $B/facet $(BIN)
 	install -m 755 $(STAGES) $(EXEC)
 	install -m 644 $(wildcard models/*.safetensors models/*.md) $(SHARE)/models
 	install -m 644 $(wildcard pipelines/*.yaml) $(SHARE)/pipelines
 	install -m 644 $(wildcard examples/*.yaml) $(SHARE)/examples
 	install -m 755 $(wildcard examples/*.py) $(SHARE)/examples
+	install -m 644 python/facet.py $(SHARE)/python
+	[ -z "$(PYDIR)" ] || { install -d "$(DESTDIR)$(PYDIR)" && \
+	  ln -sf "$(datadir)/facet/python/facet.py" "$(DESTDIR)$(PYDIR)/facet.py"; }
 
 .PHONY: clean
 clean: ## remove build folders

@@ -12,6 +12,8 @@
 
 #include "lib/base/err.h"
 
+#define FACET_VERSION "0.1.0"
+
 /* What the program exits with. */
 enum cli_exit {
     CLI_OK = 0,
@@ -62,5 +64,16 @@ const char *cli_value(int argc, char **argv, int *i, const char *name,
                       int *missing);
 /* Write all of s to stdout; CLI_OK, or CLI_BROKEN with a message. */
 int cli_print(const char *verb, const char *s);
+/* status, or CLI_BROKEN with a message if something that was printed on stdout
+ * is lost. main() calls it after each verb: verbs need not look themselves. */
+int cli_end(const char *verb, int status);
+/* Columns that a text may have: the terminal's on stdout, from 20 to 100; 80
+ * where it is none. */
+int cli_columns(void);
+/* The same for lists of one entry a line, which programs read too: no limit
+ * where stdout is no terminal. */
+int cli_list_columns(void);
+/* Bytes of the first sentence of a help text, without its full stop. */
+int cli_summary(const char *help);
 
 #endif

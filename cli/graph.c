@@ -12,11 +12,13 @@
 #include "cli/plan.h"
 #include "lib/base/buf.h"
 #include "lib/base/file.h"
+#include "lib/base/mem.h"
 
 static const char help[] =
-    "usage: facet graph FILE [--set NAME=VALUE]... [-o OUT]\n"
+    "usage: facet graph PIPELINE [--set NAME=VALUE]... [-o OUT]\n"
     "\n"
-    "Draws a pipeline file: its stages with their replicas, its links with\n"
+    "Draws a pipeline (a file, or a name): its stages with their replicas, its "
+    "links with\n"
     "the fields that travel on them.\n"
     "\n"
     "  -o, --out OUT  x.dot or x.gv: Graphviz source; x.svg, x.png or x.pdf:\n"
@@ -58,13 +60,19 @@ static enum err_code run_dot(const char *format, char *from, char *to,
 static enum err_code draw(const struct buf *source, const char *format,
                           const char *path, struct err *e)
 {
-    char from[] = "/tmp/facet-graph-XXXXXX", to[] = "/tmp/facet-graph-XXXXXX";
+    const char *tmp = getenv("TMPDIR");
+    tmp = tmp && *tmp ? tmp : "/tmp";
+    char *from = mem_printf("%s/facet-graph-XXXXXX", tmp);
+    char *to = mem_printf("%s/facet-graph-XXXXXX", tmp);
     struct buf picture;
     enum err_code rc = OK;
-    int in = mkstemp(from), out = mkstemp(to);
+    int in = from ? mkstemp(from) : -1, out = to ? mkstemp(to) : -1;
     buf_init(&picture, MAX_PICTURE);
     if (in < 0 || out < 0)
-        rc = err_errno(e, ERR_IO, errno, "cannot make a file in /tmp");
+        rc = err_errno(e, ERR_IO, errno,
+                       "cannot make a file in '%s' (TMPDIR chooses another "
+                       "folder)",
+                       tmp);
     if (!rc && write(in, source->data, source->len) != (ssize_t)source->len)
         rc = err_errno(e, ERR_IO, errno, "cannot write '%s'", from);
     if (!rc)
@@ -81,6 +89,8 @@ static enum err_code draw(const struct buf *source, const char *format,
         (void)close(out);
         (void)unlink(to);
     }
+    mem_free(from);
+    mem_free(to);
     buf_free(&picture);
     return rc;
 }
@@ -138,8 +148,9 @@ static int graph_run(int argc, char **argv)
         if (!took)
             return cli_unknown("graph", argv[i], options);
     }
-    int status = plan_load(&a, "graph", &p);
-    if (status != CLI_OK)
+    int status =
+        a.help ? plan_help(&a, 0, "graph") : plan_load(&a, 0, "graph", &p);
+    if (status != CLI_OK || a.help)
         return status;
     enum err_code rc = write_graph(p, out, &e);
     pipeline_free(&p);
@@ -150,7 +161,7 @@ static int graph_run(int argc, char **argv)
 
 static const struct cli_verb verb_graph = {
     .name = "graph",
-    .summary = "draw a pipeline file",
+    .summary = "draw a pipeline",
     .help = help,
     .run = graph_run,
 };

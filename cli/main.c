@@ -1,14 +1,19 @@
 /* The `facet` command: finds the verb and runs it. */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
+#include "lib/base/cores.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/std.h"
 #include "lib/base/text.h"
 
-#define FACET_VERSION "0.1.0"
 #define MAX_VERBS 64
 
 static struct cli_node *verbs; /* sorted by name */
@@ -87,14 +92,47 @@ const char *cli_value(int argc, char **argv, int *i, const char *name,
 
 int cli_print(const char *verb, const char *s)
 {
-    if (fputs(s, stdout) != EOF && fflush(stdout) == 0)
-        return CLI_OK;
-    (void)fprintf(stderr, "facet %s: cannot write to standard output\n", verb);
-    return CLI_BROKEN;
+    (void)fputs(s, stdout);
+    return cli_end(verb, CLI_OK);
+}
+
+int cli_end(const char *verb, int status)
+{
+    struct err e = {0};
+    if (std_flush(&e) == OK || status == CLI_BROKEN)
+        return status;
+    return cli_fail(verb, &e, CLI_BROKEN);
+}
+
+int cli_columns(void)
+{
+    struct winsize w;
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 ||
+        w.ws_col == 0)
+        return 80;
+    return w.ws_col < 20 ? 20 : w.ws_col > 100 ? 100 : w.ws_col;
+}
+
+int cli_list_columns(void)
+{
+    return std_is_terminal() ? cli_columns() : INT_MAX;
+}
+
+int cli_summary(const char *help)
+{
+    const char *stop = strstr(help, ". ");
+    size_t n = stop ? (size_t)(stop - help) : strcspn(help, "\n");
+    if (n && help[n - 1] == '.')
+        n--;
+    return (int)(n > 400 ? 400 : n);
 }
 
 static int usage(FILE *to)
 {
+    int width = 0;
+    for (const struct cli_node *n = verbs; n; n = n->next)
+        if ((int)strlen(n->verb->name) > width)
+            width = (int)strlen(n->verb->name);
     (void)fprintf(to, "usage: facet VERB [ARGUMENT]...\n"
                       "       facet VERB --help\n"
                       "       facet --version\n"
@@ -103,12 +141,13 @@ static int usage(FILE *to)
                       "\n"
                       "Verbs:\n");
     for (const struct cli_node *n = verbs; n; n = n->next)
-        (void)fprintf(to, "  %-10s %s\n", n->verb->name, n->verb->summary);
+        (void)fprintf(to, "  %-*s  %s\n", width, n->verb->name,
+                      n->verb->summary);
     (void)fprintf(to, "\n"
                       "Exit status: 0 all went well, 1 some items failed, "
                       "2 wrong arguments or a\n"
                       "pipeline with errors, 3 the work could not be done.\n");
-    return to == stderr ? CLI_USAGE : fflush(to) == 0 ? CLI_OK : CLI_BROKEN;
+    return to == stderr ? CLI_USAGE : cli_end("--help", CLI_OK);
 }
 
 static int unknown_verb(const char *word)
@@ -132,7 +171,13 @@ static bool asks_help(const char *s)
 
 int main(int argc, char **argv)
 {
+    struct err e;
+    std_guard();
     log_setup("facet", log_level_from_env());
+    if (limits_memory(cores_masked(), &e)) {
+        log_error("%s", e.text);
+        _exit(3); /* exit would wait for OpenBLAS's threads, which wait */
+    }
     if (argc < 2)
         return usage(stderr);
     const char *word = argv[1];
@@ -147,5 +192,5 @@ int main(int argc, char **argv)
         return unknown_verb(word);
     if (word == argv[2] || (argc > 2 && asks_help(argv[2])))
         return cli_print(verb->name, verb->help);
-    return verb->run(argc - 1, argv + 1);
+    return cli_end(verb->name, verb->run(argc - 1, argv + 1));
 }

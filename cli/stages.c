@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/flow/describe.h"
 #include "lib/flow/dirs.h"
+#include "lib/flow/params.h"
 #include "lib/flow/pipeline.h"
 
 static const char help[] =
@@ -21,16 +22,6 @@ static const char help[] =
     "stages/ beside this program, and in ../libexec/facet and\n"
     "../share/facet/examples.\n";
 
-/* Bytes of the first sentence, without its full stop. */
-static int summary_length(const char *s)
-{
-    const char *stop = strstr(s, ". ");
-    size_t n = stop ? (size_t)(stop - s) : strcspn(s, "\n");
-    if (n && s[n - 1] == '.')
-        n--;
-    return (int)(n > 200 ? 200 : n);
-}
-
 static int print_all(const struct stage_list *l, struct info_job *jobs)
 {
     int width = 4;
@@ -42,15 +33,25 @@ static int print_all(const struct stage_list *l, struct info_job *jobs)
         if (!info)
             continue;
         const char *text = info->help ? info->help : "";
-        printf("%-*s  %-9s  %.*s\n", width, l->names[i], info->kind,
-               summary_length(text), text);
+        int column = width + 13; /* "NAME  transform  " */
+        struct buf line, first;
+        struct err e;
+        buf_init(&first, 1 << 20);
+        buf_init(&line, 1 << 20);
+        if (buf_printf(&first, &e, "%.*s", cli_summary(text), text) == OK &&
+            describe_wrap(&line, buf_str(&first), column, cli_list_columns(),
+                          column, &e) == OK)
+            printf("%-*s  %-9s  %s", width, l->names[i], info->kind,
+                   buf_str(&line));
+        buf_free(&first);
+        buf_free(&line);
     }
     (void)fflush(stdout);
     for (size_t i = 0; i < l->n; i++)
         if (jobs[i].rc)
             (void)fprintf(stderr, "facet stages: %s is no stage: %s\n",
                           l->names[i], jobs[i].e.text);
-    return ferror(stdout) ? CLI_BROKEN : CLI_OK;
+    return CLI_OK;
 }
 
 static int list_stages(const char *const *dirs)
@@ -118,11 +119,16 @@ static enum err_code put_info(struct buf *b, const struct stage_info *s,
         rc = buf_puts(b, "\nParameters:\n", e);
     for (size_t i = 0; i < s->n_params && !rc; i++) {
         const struct info_param *p = &s->params[i];
-        rc = buf_printf(b, e, "  --%s %s", p->name,
-                        p->choices ? p->choices : p->type);
+        enum param_type type = PARAM_STR;
+        bool flag = param_type_from_name(p->type, &type) && type == PARAM_BOOL;
+        rc = buf_printf(b, e, "  --%s%s%s%s", flag ? "[no-]" : "", p->name,
+                        flag ? "" : " ",
+                        flag         ? ""
+                        : p->choices ? p->choices
+                                     : p->type);
         if (!rc && p->def)
-            rc =
-                buf_printf(b, e, "  [default %s]\n", *p->def ? p->def : "\"\"");
+            rc = buf_printf(b, e, "  [default %s]\n",
+                            param_default_text(type, p->def));
         else if (!rc)
             rc = buf_puts(b, "  [required]\n", e);
         if (!rc && p->help)

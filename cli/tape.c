@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/tape_verbs.h"
+#include "lib/base/std.h"
 #include "lib/base/text.h"
 #include "lib/data/tape.h"
 
@@ -31,7 +32,8 @@ static const char diff_help[] =
     "  --ids     ids must be the same too\n"
     "  --max N   print at most N differences (default 10)\n"
     "\n"
-    "Exit status: 0 the same, 1 different, 2 trouble.\n";
+    "Exit status: 0 the same, 1 different, 2 trouble, 3 what it found\n"
+    "could not be written.\n";
 
 struct cat {
     struct tape *out;
@@ -87,6 +89,8 @@ static int cat_run(int argc, char **argv)
         if (missing)
             return cli_usage("tape", "%s needs a value", option);
     }
+    if (!tape_out_ok(out))
+        return CLI_USAGE;
     c.out = tape_open_write(out, &e);
     if (!c.out)
         return cli_fail("tape", &e, CLI_BROKEN);
@@ -183,11 +187,19 @@ static int diff_run(int argc, char **argv)
     tape_abort(&b);
     if (d.found > d.max)
         printf("%" PRId64 " differences in all\n", d.found);
-    if (fflush(stdout) != 0 && code == OK)
-        code = err_set(&e, ERR_IO, "cannot write to standard output");
     if (code)
         return cli_fail("tape", &e, DIFF_TROUBLE);
     return d.found ? 1 : CLI_OK;
+}
+
+bool tape_out_ok(const char *out)
+{
+    if (strcmp(out, "-") != 0 || !std_is_terminal())
+        return true;
+    (void)cli_usage("tape", "a tape is no text, and standard output is a "
+                            "terminal: name a file (-o x.tape, > x.tape), or "
+                            "show it (| facet tape show -)");
+    return false;
 }
 
 static int tape_run(int argc, char **argv)
@@ -221,17 +233,19 @@ static int tape_run(int argc, char **argv)
 
 static const struct cli_verb verb_tape = {
     .name = "tape",
-    .summary = "make, join, show and compare tapes (files of items)",
+    .summary =
+        "make, join, show, take apart and compare tapes (files of items)",
     .help =
         "usage: facet tape make [-o OUT] NAME=VALUE... | --text FILE\n"
         "       facet tape cat [-o OUT] [--skip N] [-n N] [TAPE]...\n"
         "       facet tape show [--full] [--json] [-n N] [TAPE]\n"
+        "       facet tape get [-o OUT] [-n N] TAPE FIELD\n"
         "       facet tape diff [--tol X] [--ids] [--max N] A B\n"
         "\n"
         "A tape is a file, or a pipe, of items; `-` is standard input or\n"
         "output. `facet tape make --help`, and so on, say more.\n"
         "\n"
-        "  facet tape cat faces.tape | stages/pose-rotator --stdio --yaw 30 |\n"
+        "  facet tape cat faces.tape | build/stages/pose-rotator --stdio |\n"
         "      facet tape diff --tol 1e-5 - turned.tape\n",
     .run = tape_run,
 };

@@ -1,5 +1,4 @@
 /* CSV and .npy files as tensors, for `facet tape make`. */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,102 +6,95 @@
 #include "cli/tape_verbs.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/table.h"
 #include "lib/base/text.h"
 #include "lib/data/numpy.h"
 
 #define MAX_FILE ((size_t)1 << 30)
 
-/* The text without blanks around it, in place. */
-static char *trim(char *s)
-{
-    while (isspace((unsigned char)*s))
-        s++;
-    size_t n = strlen(s);
-    while (n && isspace((unsigned char)s[n - 1]))
-        s[--n] = '\0';
-    return s;
-}
-
-static bool any_number(char **cell, size_t n)
+/* Is this a line of names? */
+static bool is_head(const struct table *t)
 {
     double v;
-    for (size_t i = 0; i < n; i++)
-        if (text_to_f64(trim(cell[i]), &v))
-            return true;
-    return false;
+    for (size_t i = 0; i < t->n; i++)
+        if (text_to_f64(t->field[i], &v) || strchr(t->field[i], ','))
+            return false;
+    return true;
 }
 
-/* Where the table's numbers begin, and its size. */
-struct table {
-    size_t start, rows, columns;
+/* The table's size; whether its first line is one of names. */
+struct size {
+    size_t rows, columns;
+    bool headed;
 };
 
-static enum err_code measure(const struct buf *b, const char *path,
-                             struct table *t, struct err *e)
+static enum err_code measure(struct table *t, struct size *s, struct err *e)
 {
-    size_t pos = 0, n, line = 0;
-    char **cell;
-    *t = (struct table){0};
-    for (;;) {
-        enum err_code code = csv_record(buf_str(b), b->len, &pos, &cell, &n, e);
-        if (code) {
-            err_wrap(e, "'%s'", path);
-            return code;
-        }
-        line++;
-        if (n == 0)
-            break;
-        bool names = line == 1 && !any_number(cell, n);
-        csv_record_free(cell, n);
-        if (names) {
-            t->start = pos;
+    enum err_code code;
+    *s = (struct size){0};
+    for (bool first = true; !(code = table_next(t, e)) && t->n; first = false) {
+        if (first && is_head(t)) {
+            s->headed = true;
             continue;
         }
-        if (t->rows && n != t->columns)
+        if (s->rows && t->n != s->columns)
             return err_set(e, ERR_DATA,
-                           "'%s': record %zu has %zu columns, those before "
-                           "have %zu",
-                           path, line, n, t->columns);
-        t->columns = n;
-        t->rows++;
+                           "'%s' line %zu has %zu columns, those before have "
+                           "%zu",
+                           t->path, t->line, t->n, s->columns);
+        s->columns = t->n;
+        s->rows++;
     }
-    if (t->rows == 0)
-        return err_set(e, ERR_DATA, "'%s' has no numbers", path);
-    return OK;
+    if (!code && s->rows == 0)
+        code = err_set(e, ERR_DATA, "'%s' has no numbers", t->path);
+    return code;
+}
+
+static enum err_code set_number(struct tensor *to, size_t i,
+                                const struct table *t, size_t column,
+                                struct err *e)
+{
+    char why[120];
+    const char *s = t->field[column];
+    if (!*s || strchr(s, ','))
+        return err_set(e, ERR_DATA, "'%s' line %zu column %zu: %s", t->path,
+                       t->line, column + 1, text_no_number(s, why, sizeof why));
+    enum err_code code = text_set_element(to, i, s, e);
+    return code ? err_wrap(e, "'%s' line %zu column %zu", t->path, t->line,
+                           column + 1)
+                : OK;
 }
 
 enum err_code tape_load_csv(const char *path, enum dtype d, struct tensor **out,
                             struct err *e)
 {
-    struct buf b;
     struct table t;
+    struct size size;
     struct tensor *tensor = NULL;
-    enum err_code code = file_read(path, MAX_FILE, &b, e);
+    *out = NULL;
+    enum err_code code = table_open(&t, path, MAX_FILE, e);
     if (code)
         return code;
-    if ((code = measure(&b, path, &t, e)))
+    if ((code = measure(&t, &size, e)))
         goto done;
-    const int64_t shape[2] = {(int64_t)t.rows, (int64_t)t.columns};
-    size_t pos = t.start, count, bytes;
+    const int64_t shape[2] = {(int64_t)size.rows, (int64_t)size.columns};
+    size_t count, bytes;
     code = tensor_measure(d, 2, shape, MAX_FILE, &count, &bytes, e);
     if (code)
         goto done;
     tensor = tensor_new(d, 2, shape, e);
     if (!tensor)
         code = ERR_NOMEM;
-    for (size_t r = 0; r < t.rows && code == OK; r++) {
-        char **cell;
-        size_t n;
-        code = csv_record(buf_str(&b), b.len, &pos, &cell, &n, e);
-        if (code)
-            break;
-        for (size_t c = 0; c < n && code == OK; c++)
-            if ((code = text_set_element(tensor, r * n + c, trim(cell[c]), e)))
-                err_wrap(e, "'%s', row %zu, column %zu", path, r + 1, c + 1);
-        csv_record_free(cell, n);
+    table_rewind(&t);
+    if (!code && size.headed)
+        code = table_next(&t, e);
+    for (size_t r = 0; r < size.rows && code == OK; r++) {
+        code = table_next(&t, e);
+        for (size_t c = 0; c < t.n && code == OK; c++)
+            code = set_number(tensor, r * size.columns + c, &t, c, e);
     }
 done:
-    buf_free(&b);
+    table_close(&t);
     if (code)
         tensor_free(&tensor);
     *out = tensor;

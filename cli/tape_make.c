@@ -201,8 +201,15 @@ static enum err_code make(struct maker *m, char **argv, int n, struct err *e)
     if (m->text)
         code = file_read(strcmp(m->text, "-") ? m->text : "/dev/stdin",
                          MAX_TEXT, &text, e);
-    if (code)
+    size_t from = 0;
+    if (!code)
+        code = text_check((const char *)text.data, text.len, &from, e);
+    if (code) {
+        buf_free(&text);
         return code;
+    }
+    if (from) /* a byte order mark */
+        memmove(text.data, text.data + from, text.len -= from);
     m->tape = tape_open_write(m->out, e);
     if (!m->tape)
         code = e->code;
@@ -255,6 +262,8 @@ int tape_make_run(int argc, char **argv)
         return cli_usage("tape", "fields and --text exclude each other");
     if (!m.text && n == 0)
         return cli_usage("tape", "make needs NAME=VALUE or --text");
+    if (!tape_out_ok(m.out))
+        return CLI_USAGE;
     enum err_code code = make(&m, argv, n, &e);
     if (code)
         return cli_fail("tape", &e, code == ERR_ARG ? CLI_USAGE : CLI_BROKEN);

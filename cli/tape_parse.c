@@ -132,6 +132,16 @@ static enum err_code read_string(struct text_reader *r, struct buf *out,
 
 /* Tensors */
 
+/* A number, or one of nan, inf, -inf. */
+static bool any_number(const char *s, double *out)
+{
+    *out = strcmp(s, "nan") == 0    ? (double)NAN
+           : strcmp(s, "inf") == 0  ? (double)INFINITY
+           : strcmp(s, "-inf") == 0 ? -(double)INFINITY
+                                    : 0;
+    return !isfinite(*out) || text_to_f64(s, out);
+}
+
 enum err_code text_set_element(struct tensor *t, size_t i, const char *number,
                                struct err *e)
 {
@@ -148,11 +158,7 @@ enum err_code text_set_element(struct tensor *t, size_t i, const char *number,
             v > range[t->dtype].hi)
             return err_set(e, ERR_DATA, "'%s' is not a %s", number,
                            dtype_name(t->dtype));
-    } else if (strcmp(number, "nan") == 0) {
-        f = (double)NAN;
-    } else if (strcmp(number, "inf") == 0 || strcmp(number, "-inf") == 0) {
-        f = number[0] == '-' ? -(double)INFINITY : (double)INFINITY;
-    } else if (!text_to_f64(number, &f)) {
+    } else if (!any_number(number, &f)) {
         return err_set(e, ERR_DATA, "'%s' is not a number", number);
     }
     switch (t->dtype) {
@@ -308,7 +314,7 @@ static enum err_code read_value(struct text_reader *r, struct item *it,
         (void)next_word(r, word);
         if (type[0] == 'i' && text_to_i64(word, &i))
             return item_set_i64(it, name, i, e);
-        if (type[0] == 'f' && text_to_f64(word, &f))
+        if (type[0] == 'f' && any_number(word, &f))
             return item_set_f64(it, name, f, e);
         if (type[0] == 'b' && text_to_bool(word, &b))
             return item_set_bool(it, name, b, e);

@@ -204,6 +204,8 @@ static enum err_code json_field(const struct field *f, bool full, struct buf *b,
     case VAL_I64:
         return buf_printf(b, e, "%" PRId64, f->v.i);
     case VAL_F64:
+        if (!isfinite(f->v.f)) /* JSON has no word for it */
+            return buf_puts(b, "null", e);
         /* Python and others tell 3.0 from 3. */
         return buf_printf(
             b, e,
@@ -274,8 +276,6 @@ static enum err_code show_tape(const struct show *s, const char *path,
             break;
     }
     tape_abort(&t);
-    if (fflush(stdout) != 0 && code == OK)
-        code = err_set(e, ERR_IO, "cannot write to standard output");
     return code;
 }
 

@@ -92,7 +92,9 @@ static enum err_code put_field(const struct field *f, struct buf *out,
         code = buf_printf(out, e, "i64 %" PRId64, f->v.i);
         break;
     case VAL_F64:
-        code = buf_printf(out, e, "f64 %.17g", f->v.f);
+        code = buf_puts(out, "f64 ", e);
+        if (code == OK)
+            code = put_float(f->v.f, 17, false, out, e);
         break;
     case VAL_STR:
         code = buf_puts(out, "str ", e);

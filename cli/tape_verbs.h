@@ -2,6 +2,8 @@
 #ifndef FACET_CLI_TAPE_VERBS_H
 #define FACET_CLI_TAPE_VERBS_H
 
+#include <stdbool.h>
+
 #include "lib/base/err.h"
 #include "lib/data/item.h"
 #include "lib/data/tensor.h"
@@ -10,6 +12,10 @@
 int tape_make_run(int argc, char **argv);
 int tape_show_run(int argc, char **argv);
 int tape_get_run(int argc, char **argv);
+
+/* May a tape be written there? Not to a person's screen (a usage error, which
+ * is then said). */
+bool tape_out_ok(const char *out);
 
 extern const char tape_make_help[];
 extern const char tape_show_help[];

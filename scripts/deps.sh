@@ -22,6 +22,8 @@ pc:libavutil:libavutil-dev
 pc:libswscale:libswscale-dev
 pc:libpng:libpng-dev
 pc:libjpeg:libjpeg62-turbo-dev|libjpeg-turbo8-dev
+pc:libwebpdemux:libwebp-dev
+pc:libheif:libheif-dev
 pc:yaml-0.1:libyaml-dev
 pc:libzip:libzip-dev
 pc:openblas:libopenblas-dev

@@ -1,5 +1,6 @@
 /* annotation-reader: folders of annotated face pictures, one item a face; for
  * training, epoch after epoch. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct reader {
     size_t n_records, n_usable;
     struct epochs *order; /* NULL: each face once */
     size_t next, next_bad;
+    bool told;
 };
 
 static enum err_code no_memory(struct err *e)
@@ -204,8 +206,10 @@ static enum err_code set_name(struct item *it, const struct annotation *f,
                               struct err *e)
 {
     const char *base = path_base(f->path), *dot = strrchr(base, '.');
-    char *stem = mem_strndup(base, dot && dot != base ? (size_t)(dot - base)
-                                                      : strlen(base));
+    char *raw = mem_strndup(base, dot && dot != base ? (size_t)(dot - base)
+                                                     : strlen(base));
+    char *stem = raw ? text_escaped(raw) : NULL;
+    mem_free(raw);
     if (!stem)
         return no_memory(e);
     enum err_code r = item_set_str(it, "name", *f->name ? f->name : stem, e);
@@ -230,22 +234,17 @@ static enum err_code set_order(const struct reader *c, struct item *it,
     return r;
 }
 
-/* Names as long as a key may be; longer ones keep their end, which tells
- * pictures of one folder apart. What could be twice (a picture of another
- * folder, of another epoch, with several faces) stands in front. */
+/* The picture's path; what could be twice (a picture of another folder, of
+ * another epoch, with several faces) stands in front. */
 static enum err_code set_key(struct item *it, const struct annotation *f,
                              size_t folder, const struct epochs_sample *at,
                              struct err *e)
 {
-    char *front =
-        at ? mem_printf("%lld.%lld:", (long long)at->epoch, (long long)at->slot)
-        : folder || f->twin ? mem_printf("%zu.%d:", folder, f->twin)
-                            : mem_strdup("");
-    if (!front)
-        return no_memory(e);
-    size_t n = strlen(f->path), room = 60 - strlen(front);
-    char *key = mem_printf("%s%s", front, f->path + (n > room ? n - room : 0));
-    mem_free(front);
+    char *key = at ? mem_printf("%lld.%lld:%s", (long long)at->epoch,
+                                (long long)at->slot, f->path)
+                : folder || f->twin
+                    ? mem_printf("%zu.%d:%s", folder, f->twin, f->path)
+                    : mem_strdup(f->path);
     if (!key)
         return no_memory(e);
     item_set_key(it, key);
@@ -260,8 +259,10 @@ static enum err_code make_face(const struct reader *c, size_t record,
     size_t folder = c->record[record].folder;
     const struct annotation *f = c->record[record].face;
     struct item *it = item_new(e);
-    char *path = path_join(c->folder[folder].root, f->path);
+    char *full = path_join(c->folder[folder].root, f->path);
+    char *path = full ? text_escaped(full) : NULL; /* the same, if it is good */
     enum err_code r = it && path ? OK : no_memory(e);
+    mem_free(full);
     if (!r)
         r = item_set_str(it, "path", path, e);
     if (!r)
@@ -306,6 +307,12 @@ static enum err_code reader_produce(void *ctx, struct stage *s, bool *end,
     struct reader *c = ctx;
     struct epochs_sample at;
     struct item *it;
+    size_t unmarked = 0;
+    for (size_t i = 0; !c->told && i < c->n_folders; i++)
+        unmarked += c->folder[i].unmarked;
+    if (unmarked && stage_replica(s) == 0)
+        stage_report(s, "left out: %zu pictures without points", unmarked);
+    c->told = true;
     if (c->next_bad < c->n_records - c->n_usable)
         return fail_one(c, s, e);
     do {
@@ -336,7 +343,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct reader, member)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "A folder with landmarks.csv (path, x0, y0, .. x67, y67; pixels, (0,0) "
      "the centre of the first) and index.csv (path, split; name and photo_id "
      "if any); or with x.pts beside x.jpg (iBUG), split by folders named "
@@ -371,6 +378,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out_ports,
     .params = params,
+    .aside = "epochs resume",
     .ctx_size = sizeof(struct reader),
     .open = reader_open,
     .produce = reader_produce,

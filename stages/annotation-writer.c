@@ -13,14 +13,19 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/stage.h"
 #include "lib/geom/landmarks.h"
 #include "lib/media/image.h"
+#include "lib/store/keys.h"
+#include "lib/store/policy.h"
+#include "lib/store/sources.h"
 #include "lib/store/store.h"
 
 #define ROWS ".facet/rows"
+#define KEYS ".facet/keys" /* of the files in ROWS and of the pictures */
 #define MAX_TABLE ((size_t)256 << 20) /* what annotation-reader takes */
 #define MAX_ROW 65536
 #define MAX_FILES ((size_t)10000000)
@@ -30,7 +35,10 @@ struct writer {
     int format;
     int64_t quality;
     bool overwrite;
-    int64_t written, there;
+    int other;
+    struct keys *keys;
+    struct sources *sources;
+    int64_t written, anew, there, kept, failed;
 };
 
 static const char *const exts[] = {"jpg", "png"};
@@ -47,7 +55,7 @@ static enum err_code picture_path(const struct writer *c, const struct item *it,
     const char *name = item_str(it, "name", "");
     const char *snippet = item_str(it, "snippet", "picture");
     int64_t k = item_i64(it, "frame_index", item_i64(it, "sample", 0));
-    enum err_code r = store_check_path(name, "name", 3, e);
+    enum err_code r = store_check_path(name, "name", STORE_PARTS, e);
     if (!r)
         r = store_check_path(snippet, "snippet", 1, e);
     if (r)
@@ -131,6 +139,17 @@ static enum err_code put_files(const struct writer *c, const struct item *it,
     return r;
 }
 
+/* A picture is there when its rows and itself are, and are what was written. */
+static enum keys_state look(const struct writer *c, const char *path,
+                            const char *rel, const char *source)
+{
+    enum keys_state row = keys_look(c->keys, rel, source);
+    enum keys_state picture = keys_look(c->keys, path, source);
+    return row == KEYS_NONE || picture == KEYS_NONE ? KEYS_NONE
+           : row == picture                         ? row
+                                                    : KEYS_OTHER;
+}
+
 static enum err_code writer_transform(void *ctx, struct stage *s,
                                       struct item *const *in, size_t n,
                                       struct err *e)
@@ -142,16 +161,30 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
     enum err_code r = picture_path(c, in[0], &path, e);
     if (r)
         return r;
-    char *picture = path_join(c->root, path);
-    char *row = mem_printf("%s/%s/%s.csv", c->root, ROWS, path);
+    char *picture = path_join(keys_root(c->keys), path);
+    char *rel = mem_printf("%s/%s.csv", ROWS, path);
+    char *row = rel ? path_join(keys_root(c->keys), rel) : NULL;
+    char source[33];
+    keys_source(c->sources, in[0], source);
     if (!picture || !row) {
         r = no_memory(e);
-    } else if (!c->overwrite && file_exists(row)) {
-        c->there++;
     } else {
-        r = put_files(c, in[0], path, picture, row, e);
-        c->written += r == OK;
+        enum keys_state state = look(c, path, rel, source);
+        if (state == KEYS_KEPT) {
+            c->kept++;
+        } else if (state == KEYS_OURS && !c->overwrite) {
+            c->there++;
+        } else {
+            r = put_files(c, in[0], path, picture, row, e);
+            if (!r)
+                r = keys_note(c->keys, path, source, e);
+            if (!r)
+                r = keys_note(c->keys, rel, source, e);
+            c->written += r == OK;
+            c->anew += r == OK && state == KEYS_OTHER;
+        }
     }
+    mem_free(rel);
     mem_free(path);
     mem_free(picture);
     mem_free(row);
@@ -218,6 +251,8 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     enum err_code r = put_heads(&index, &points, e);
     if (!r)
         r = file_walk(rows, MAX_FILES, &l, e);
+    if (!r)
+        r = file_list_whole(&l, e);
     for (size_t i = 0; i < l.n && !r; i++) {
         char *path = path_join(rows, l.names[i]);
         r = path ? add_rows(path, &index, &points, e) : no_memory(e);
@@ -234,26 +269,61 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     return r;
 }
 
+static void writer_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct writer *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
+}
+
 /* Every writer composes; the last one finds all. */
 static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
-    char *rows = path_join(c->root, ROWS);
-    char *lock = path_join(c->root, ".facet/lock");
+    const char *root = keys_root(c->keys);
+    char *rows = path_join(root, ROWS);
+    char *lock = path_join(root, ".facet/lock");
     size_t n = 0;
     int fd = -1;
     enum err_code r = rows && lock ? file_mkdirs(rows, e) : no_memory(e);
     if (!r)
         r = file_lock(lock, &fd, e);
     if (!r)
-        r = compose(c->root, rows, &n, e);
+        r = compose(root, rows, &n, e);
     if (fd >= 0)
         close(fd);
+    if (!r && c->failed)
+        stage_report(s,
+                     "annotations: %lld failed and stand in no table; their "
+                     "reasons are in the dead letters",
+                     (long long)c->failed);
+    char more[120] = "";
+    if (c->anew)
+        snprintf(more, sizeof more,
+                 " (%lld in place of ones from other settings or sources)",
+                 (long long)c->anew);
     if (!r)
         stage_report(s,
-                     "annotations: %lld written, %lld there already; %zu "
+                     "annotations: %lld written%s, %lld there already; %zu "
                      "in '%s'",
-                     (long long)c->written, (long long)c->there, n, c->root);
+                     (long long)c->written, more, (long long)c->there, n, root);
+    size_t others = 0;
+    if (!r && stage_replica(s) == 0)
+        r = keys_others(c->keys, &others, e);
+    others /= 2; /* the picture and its rows */
+    if (others > (size_t)c->kept)
+        stage_report(s, "%zu pictures from other settings are still there",
+                     others - (size_t)c->kept);
+    if (c->kept) {
+        log_warn("%lld pictures in '%s' are of other settings or sources and "
+                 "were kept (other=keep)",
+                 (long long)c->kept, root);
+        stage_report(s, "%lld pictures left as they are, of other settings",
+                     (long long)c->kept);
+    }
     mem_free(rows);
     mem_free(lock);
     return r;
@@ -261,9 +331,23 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
 
 static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
 {
-    const struct writer *c = ctx;
-    (void)s;
-    return file_mkdirs(c->root, e);
+    struct writer *c = ctx;
+    const struct keys_options o = {.root = c->root,
+                                   .keys = KEYS,
+                                   .policy = (enum policy)c->other,
+                                   .instance = stage_instance(s),
+                                   .recipe = stage_recipe(s),
+                                   .sinks = stage_sinks(s),
+                                   .run_key = stage_run_key(s)};
+    enum err_code r = keys_open(&o, &c->keys, e);
+    return r ? r : sources_open("", false, &c->sources, e);
+}
+
+static void writer_close(void *ctx)
+{
+    struct writer *c = ctx;
+    keys_close(&c->keys);
+    sources_close(&c->sources);
 }
 
 #define AT(member) offsetof(struct writer, member)
@@ -279,6 +363,8 @@ static const struct stage_param params[] = {
      "of jpg pictures"},
     {"overwrite", PARAM_BOOL, AT(overwrite), "no", 0, 0, NULL, NULL,
      "write pictures again that are there"},
+    {"other", PARAM_ENUM, AT(other), POLICY_DEFAULT, 0, 0, POLICY_CHOICES, NULL,
+     POLICY_HELP},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -286,7 +372,7 @@ static const struct stage_port in_ports[] = {
     {"in",
      "frame u8[H,W,3], landmarks_true f32[68,*], name str, snippet str?, "
      "frame_index i64?, sample i64?, identity str?, split str?, set str?, "
-     "pose_deg f32[3]?",
+     "pose_deg f32[3]?, path str?, source_hash str?",
      "Annotated pictures. Those of one identity (of one name, where there is "
      "none) have the same photo_id, so that none is on both sides of a "
      "validation."},
@@ -301,10 +387,13 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "root overwrite other",
     .ctx_size = sizeof(struct writer),
     .open = writer_open,
     .transform = writer_transform,
+    .failed = writer_failed,
     .finish = writer_finish,
+    .close = writer_close,
 };
 
 int main(int argc, char **argv)

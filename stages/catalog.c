@@ -1,65 +1,48 @@
 /* catalog: lists clips or pictures below a folder, in a fixed order. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/file.h"
-#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
 #include "lib/store/catalogue.h"
-#include "lib/store/done.h"
-
-enum retry { RETRY_NONE, RETRY_FAILED, RETRY_ALL };
+#include "lib/store/due.h"
 
 #define EMIT_AT_ONCE 16
+#define FORMAT_MAX 4096
 
 struct ctx {
     /* parameters */
     const char *root, *list, *pattern, *set, *done, *sheets;
-    int media, identity, retry;
+    int media, identity, retry, sources;
     int64_t limit, seed, shard, shards;
     double split;
     /* state */
     struct catalogue cat;
-    struct store_done *table;
+    struct due *due;   /* NULL: no store to compare with */
     size_t next, todo; /* entries[0 .. todo-1] are to be emitted */
     bool reported;
 };
 
-/* Is the sheet of a finished picture's views missing or still in pieces? A
- * kill can come between the store's commit and the sheet's. */
-static bool sheet_missing(const struct ctx *c, const struct catalogue_entry *en)
-{
-    char *sheet =
-        mem_printf("%s/%s/%s/sheet_0.png", c->sheets, en->name, en->snippet);
-    char *cells =
-        mem_printf("%s/.sheets/%s/%s/0", c->sheets, en->name, en->snippet);
-    bool missing =
-        sheet && cells && (!file_exists(sheet) || file_exists(cells));
-    mem_free(sheet);
-    mem_free(cells);
-    return missing;
-}
-
-/* Is there something to do for this one? */
+/* Is there something to do for this one? A folder that cannot be read is told
+ * each time: there may be new files in it. */
 static bool due(const struct ctx *c, const struct catalogue_entry *en)
 {
-    struct store_done_entry d;
-    bool known =
-        c->table && store_done_find(c->table, en->name, en->snippet, &d);
-    switch ((enum retry)c->retry) {
-    case RETRY_ALL:
+    bool yes;
+    if (!c->due || (en->bad && en->folder))
         return true;
-    case RETRY_FAILED:
-        return known && d.failed;
-    case RETRY_NONE:
-        break;
-    }
-    if (!known || !d.finished)
+    char *path = path_join(c->root, en->path);
+    if (!path)
         return true;
-    return *c->sheets && d.views && sheet_missing(c, en);
+    const struct due_source s = {path, en->name, en->snippet, en->set,
+                                 en->identity};
+    yes = due_ask(c->due, &s);
+    mem_free(path);
+    return yes;
 }
 
 /* Move what is due to the front, order kept. */
@@ -82,14 +65,52 @@ static void report(struct ctx *c, struct stage *s)
     if (c->reported)
         return;
     c->reported = true;
-    if (c->cat.bad_names)
-        stage_report(s, "%zu files left out for their names", c->cat.bad_names);
-    if (c->table && c->todo < c->cat.n)
-        stage_report(s, "%zu listed, %zu left out (%s), %zu to do", c->cat.n,
+    if (stage_replica(s) != 0)
+        return; /* all replicas list the same */
+    char *over = catalogue_passed_over(&c->cat);
+    if (over && *over)
+        stage_report(s, "left out: %s", over);
+    mem_free(over);
+    if (!c->due)
+        return;
+    struct due_counts n = due_counts(c->due);
+    char more[80] = "";
+    if (n.kept)
+        snprintf(more, sizeof more, "; %zu of other settings or sources kept",
+                 n.kept);
+    if (c->todo < c->cat.n)
+        stage_report(s, "%zu listed, %zu left out (%s%s), %zu to do", c->cat.n,
                      c->cat.n - c->todo,
-                     c->retry == RETRY_FAILED ? "not failed"
-                                              : "finished before",
-                     c->todo);
+                     c->retry == DUE_FAILED ? "not failed" : "finished before",
+                     more, c->todo);
+    if (n.source)
+        stage_report(s, "%zu of them changed since they were stored: anew",
+                     n.source);
+}
+
+/* A store of layout identity has pictures like any others: where it is the
+ * folder of the sources itself, they would be taken for such. */
+static enum err_code check_store(const struct ctx *c, struct err *e)
+{
+    struct stat root, done;
+    struct buf b;
+    char *format = path_join(c->done, ".facet/format");
+    bool clash = false;
+    if (format && !*c->list && stat(c->root, &root) == 0 &&
+        stat(c->done, &done) == 0 && root.st_dev == done.st_dev &&
+        root.st_ino == done.st_ino &&
+        file_read(format, FORMAT_MAX, &b, NULL) == OK) {
+        clash = strstr(buf_str(&b), "\nidentity\n") != NULL;
+        buf_free(&b);
+    }
+    mem_free(format);
+    if (!clash)
+        return OK;
+    return err_set(e, ERR_ARG,
+                   "'%s' is both the folder of the sources and a store of "
+                   "layout identity: its pictures cannot be told from them; "
+                   "choose another folder for the store",
+                   c->root);
 }
 
 static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
@@ -99,6 +120,7 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .root = c->root,
         .list = c->list,
         .pattern = c->pattern,
+        .store = c->done,
         .media = (enum catalogue_media)c->media,
         .identity = (enum catalogue_identity)c->identity,
         .set = c->set,
@@ -108,13 +130,17 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
         .shards = c->shards,
         .limit = c->limit,
     };
-    if (c->retry == RETRY_FAILED && !*c->done)
+    if (c->retry == DUE_FAILED && !*c->done)
         return err_set(e, ERR_ARG,
                        "retry=failed needs `done`, the store "
                        "that knows what failed");
-    enum err_code rc = catalogue_load(&o, &c->cat, e);
+    enum err_code rc = *c->done ? check_store(c, e) : OK;
+    if (!rc)
+        rc = catalogue_load(&o, &c->cat, e);
+    const struct due_options d = {c->done, c->sheets, stage_sinks(s),
+                                  (enum due_retry)c->retry, c->sources == 1};
     if (!rc && *c->done)
-        rc = store_done_load(c->done, &c->table, e);
+        rc = due_open(&d, &c->due, e);
     if (rc)
         return rc;
     leave_out_done(c);
@@ -123,7 +149,6 @@ static enum err_code catalog_open(void *ctx, struct stage *s, struct err *e)
     for (size_t i = 0; i < c->todo; i++)
         mine += (int64_t)(i % (size_t)n) == stage_replica(s);
     stage_expect(s, mine);
-    log_debug("%zu found, %zu of other kinds", c->cat.found, c->cat.left_out);
     return OK;
 }
 
@@ -146,31 +171,19 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         rc = item_set_str(it, "set", en->set, e);
     if (!rc)
         rc = item_set_str(it, "media", en->media, e);
+    const char *hash = !rc && c->due && !en->bad ? due_hash(c->due, path) : "";
+    if (!rc && *hash)
+        rc = item_set_str(it, "source_hash", hash, e);
     mem_free(path);
     if (rc) {
         item_free(&it);
         return rc;
     }
     item_set_key(it, en->path);
-    return stage_emit(s, NULL, it, e);
-}
-
-/* Folders that could not be opened become failed items, so that they are
- * counted and kept with their reason. */
-static enum err_code fail_unreadable(struct ctx *c, struct stage *s,
-                                     struct err *e)
-{
-    for (size_t i = 0; i < c->cat.n_unreadable; i++) {
-        struct item *it = item_new(e);
-        if (!it)
-            return ERR_NOMEM;
-        enum err_code rc = item_set_str(it, "path", c->root, e);
-        if (!rc)
-            stage_fail(s, it, ERR_IO, "%s", c->cat.unreadable[i]);
-        item_free(&it);
-        if (rc)
-            return rc;
-    }
+    if (!en->bad)
+        return stage_emit(s, NULL, it, e);
+    stage_fail(s, it, en->code, "%s", en->bad);
+    item_free(&it);
     return OK;
 }
 
@@ -179,11 +192,6 @@ static enum err_code catalog_produce(void *ctx, struct stage *s, bool *end,
 {
     struct ctx *c = ctx;
     int64_t n = stage_replicas(s) > 1 ? stage_replicas(s) : 1;
-    if (!c->reported && stage_replica(s) == 0) {
-        enum err_code rc = fail_unreadable(c, s, e);
-        if (rc)
-            return rc;
-    }
     report(c, s);
     for (int k = 0; k < EMIT_AT_ONCE; k++) {
         while (c->next < c->todo &&
@@ -204,14 +212,14 @@ static void catalog_close(void *ctx)
 {
     struct ctx *c = ctx;
     catalogue_free(&c->cat);
-    store_done_free(&c->table);
+    due_close(&c->due);
 }
 
 #define AT(m) offsetof(struct ctx, m)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "folder of clips or pictures, e.g. <identity>/<video>/<clip>.mp4"},
-    {"list", PARAM_PATH, AT(list), "", 0, 0, NULL, NULL,
+    {"list", PARAM_FILE, AT(list), "", 0, 0, NULL, NULL,
      "CSV that says what to take: columns name and snippet, or path; also "
      "set (or split) and identity; paths are below root"},
     {"media", PARAM_ENUM, AT(media), "clips", 0, 0, "clips|pictures|any", NULL,
@@ -234,18 +242,26 @@ static const struct stage_param params[] = {
     {"limit", PARAM_INT, AT(limit), "0", 0, 1e15, NULL, NULL,
      "take the first so many; 0: all"},
     {"done", PARAM_PATH, AT(done), "", 0, 0, NULL, NULL,
-     "store whose finished snippets are left out"},
+     "store whose finished snippets are left out, as far as they are of these "
+     "settings and files"},
     {"sheets", PARAM_PATH, AT(sheets), "", 0, 0, NULL, NULL,
-     "folder of sheet-writer: finished views without their sheet are taken "
-     "again"},
+     "folder of sheet-writer: finished views whose sheet is missing or of "
+     "other "
+     "settings are taken again"},
     {"retry", PARAM_ENUM, AT(retry), "none", 0, 0, "none|failed|all", NULL,
      "none: what has no outcome in `done`; failed: only what failed there; "
      "all: everything"},
+    {"sources", PARAM_ENUM, AT(sources), "stamps", 0, 0, "stamps|bytes", NULL,
+     "how a file that `done` has finished is known to be the same: stamps: its "
+     "inode, size and times, else its bytes; bytes: every file is read"},
     {0}};
 
 static const struct stage_port out[] = {
-    {"out", "path str, name str, snippet str, identity str, set str, media str",
-     "one item a clip or picture, sorted by bytes of the path"},
+    {"out",
+     "path str, name str, snippet str, identity str, set str, media str, "
+     "source_hash str?",
+     "one item a clip or picture, sorted by bytes of the path; the hash of the "
+     "file where there is a store to compare with"},
     {0}};
 
 static const struct stage_desc desc = {
@@ -255,6 +271,8 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out,
     .params = params,
+    .aside = "root list pattern identity set split seed shard "
+             "shards limit done sheets retry sources",
     .ctx_size = sizeof(struct ctx),
     .open = catalog_open,
     .produce = catalog_produce,

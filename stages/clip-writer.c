@@ -1,6 +1,7 @@
 /* clip-writer: frames of many clips in, one MP4 a clip out. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/file.h"
@@ -10,6 +11,11 @@
 #include "lib/data/tensor.h"
 #include "lib/flow/stage.h"
 #include "lib/media/video.h"
+#include "lib/store/keys.h"
+#include "lib/store/policy.h"
+#include "lib/store/sources.h"
+
+#define KEYS ".facet/clips" /* see lib/store/keys.h */
 
 struct pending { /* a frame that came before its turn */
     int64_t index;
@@ -20,7 +26,9 @@ struct clip { /* being written */
     struct clip *next_clip;
     char *name, *path;
     int64_t frames, next; /* promised, written */
+    char source[33];      /* hash of what it comes from */
     bool broken;          /* an encoding failed: nothing will be published */
+    bool other;           /* takes the place of one of other settings */
     struct video_writer *writer;
     struct pending *pending;
     size_t n_pending, cap_pending;
@@ -31,8 +39,11 @@ struct writer {
     double fps;
     int64_t crf, max_open, max_bytes;
     bool overwrite;
+    int other;
+    struct keys *keys;
+    struct sources *sources;
     struct clip *clips;
-    int64_t open_clips, written, skipped;
+    int64_t open_clips, written, anew, skipped, kept, failed;
     size_t held; /* bytes of pending frames */
 };
 
@@ -180,6 +191,21 @@ static enum err_code drain(struct writer *c, struct clip *k,
     return rc;
 }
 
+/* The last frame is in: the file appears, then its key. A clip that was killed
+ * between the two is of unknown settings, and made anew. */
+static enum err_code close_clip(struct writer *c, struct clip *k, struct err *e)
+{
+    enum err_code rc = video_writer_close(&k->writer, e);
+    char *rel = rc ? NULL : mem_printf("%s.mp4", k->name);
+    if (!rc)
+        rc = rel ? keys_note(c->keys, rel, k->source, e)
+                 : err_set(e, ERR_NOMEM, "no memory for a path");
+    mem_free(rel);
+    c->written += rc == OK;
+    c->anew += rc == OK && k->other;
+    return rc;
+}
+
 static enum err_code take_frame(struct writer *c, struct clip *k,
                                 const struct item *it, int64_t index,
                                 struct err *e)
@@ -199,11 +225,47 @@ static enum err_code take_frame(struct writer *c, struct clip *k,
     if (!rc)
         rc = drain(c, k, it, e);
     if (!rc && k->next == k->frames) {
-        rc = video_writer_close(&k->writer, e);
-        c->written += rc == OK;
+        rc = close_clip(c, k, e);
         clip_remove(c, k);
     }
     return rc;
+}
+
+/* A clip's first frame to come: is the clip there already? Then *out stays
+ * NULL. */
+static enum err_code begin_clip(struct writer *c, const struct item *it,
+                                const char *file, const char *path, bool count,
+                                struct clip **out, struct err *e)
+{
+    char source[33];
+    keys_source(c->sources, it, source);
+    enum keys_state state = keys_look(c->keys, file, source);
+    if (state == KEYS_KEPT || (state == KEYS_OURS && !c->overwrite)) {
+        c->skipped += count && state == KEYS_OURS;
+        c->kept += count && state == KEYS_KEPT;
+        return OK;
+    }
+    enum err_code rc = new_clip(c, item_str(it, "clip", ""), path,
+                                item_i64(it, "n_frames", 0), out, e);
+    if (!rc) {
+        memcpy((*out)->source, source, sizeof source);
+        (*out)->other = state == KEYS_OTHER;
+    }
+    return rc;
+}
+
+static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
+{
+    struct writer *c = ctx;
+    const struct keys_options o = {.root = c->root,
+                                   .keys = KEYS,
+                                   .policy = (enum policy)c->other,
+                                   .instance = stage_instance(s),
+                                   .recipe = stage_recipe(s),
+                                   .sinks = stage_sinks(s),
+                                   .run_key = stage_run_key(s)};
+    enum err_code rc = keys_open(&o, &c->keys, e);
+    return rc ? rc : sources_open("", false, &c->sources, e);
 }
 
 static enum err_code writer_transform(void *ctx, struct stage *s,
@@ -224,14 +286,12 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
         return err_set(e, ERR_DATA, "clip '%s': frame %lld of %lld", name,
                        (long long)index, (long long)frames);
     char *file = mem_printf("%s.mp4", name);
-    char *path = file ? path_join(c->root, file) : NULL;
+    char *path = file ? path_join(keys_root(c->keys), file) : NULL;
     struct clip *k = find_clip(c, name);
     if (!path)
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
-    else if (!k && !c->overwrite && file_exists(path))
-        c->skipped += index == 0; /* there already, and whole */
     else if (!k)
-        rc = new_clip(c, name, path, frames, &k, e);
+        rc = begin_clip(c, it, file, path, index == 0, &k, e);
     if (!rc && k)
         rc = take_frame(c, k, it, index, e);
     mem_free(file);
@@ -239,13 +299,27 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
     return rc;
 }
 
+static void writer_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct writer *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
+}
+
 static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
-    int64_t missing = 0;
+    int64_t missing = 0, broken = 0;
     enum err_code rc = OK;
-    for (const struct clip *k = c->clips; k; k = k->next_clip, missing++) {
-        if (missing == 0)
+    for (const struct clip *k = c->clips; k; k = k->next_clip) {
+        if (k->broken) { /* each of its frames has failed, with the reason */
+            broken++;
+            continue;
+        }
+        if (missing++ == 0)
             rc = err_set(e, ERR_DATA,
                          "clip '%s' is incomplete: %lld of %lld frames came",
                          k->name, (long long)k->next + (long long)k->n_pending,
@@ -254,9 +328,32 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
                  (long long)k->next + (long long)k->n_pending,
                  (long long)k->frames);
     }
-    stage_report(s, "clips: %lld written, %lld there already, %lld incomplete",
-                 (long long)c->written, (long long)c->skipped,
-                 (long long)missing);
+    char more[120] = "";
+    if (c->anew)
+        snprintf(more, sizeof more,
+                 " (%lld in place of ones from other settings or sources)",
+                 (long long)c->anew);
+    stage_report(
+        s, "clips: %lld written%s, %lld there already, %lld incomplete",
+        (long long)c->written, more, (long long)c->skipped, (long long)missing);
+    size_t others = 0;
+    if (!rc && stage_replica(s) == 0)
+        rc = keys_others(c->keys, &others, e);
+    if (others > (size_t)c->kept)
+        stage_report(s, "%zu clips from other settings are still there",
+                     others - (size_t)c->kept);
+    if (c->kept) {
+        log_warn("%lld clips in '%s' are of other settings or sources and were "
+                 "kept (other=keep)",
+                 (long long)c->kept, keys_root(c->keys));
+        stage_report(s, "%lld clips left as they are, of other settings",
+                     (long long)c->kept);
+    }
+    if (broken || c->failed)
+        stage_report(s,
+                     "clips: %lld could not be written; %lld frames failed, "
+                     "with their reasons in the dead letters",
+                     (long long)broken, (long long)c->failed);
     return rc;
 }
 
@@ -265,6 +362,8 @@ static void writer_close(void *ctx)
     struct writer *c = ctx;
     while (c->clips)
         clip_remove(c, c->clips);
+    keys_close(&c->keys);
+    sources_close(&c->sources);
 }
 
 #define AT(member) offsetof(struct writer, member)
@@ -282,13 +381,15 @@ static const struct stage_param params[] = {
      "clips being written at a time"},
     {"buffer", PARAM_INT, AT(max_bytes), "512", 1, 1e6, NULL, "MiB",
      "frames that came before their turn, all clips together"},
+    {"other", PARAM_ENUM, AT(other), POLICY_DEFAULT, 0, 0, POLICY_CHOICES, NULL,
+     POLICY_HELP},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 
 static const struct stage_port in_ports[] = {
     {"in",
      "frame u8[H,W,3], clip str, frame_index i64, n_frames i64, sample i64?, "
-     "fps f64?",
+     "fps f64?, path str?, source_hash str?",
      "frames in any order; a clip's are numbered 0..n_frames-1 by sample, or "
      "by frame_index where there is no sample"},
     {NULL, NULL, NULL},
@@ -298,12 +399,15 @@ static const struct stage_desc desc = {
     .name = "clip-writer",
     .help = "Writes frames to MP4 files, one a clip. A file appears when its "
             "last frame has come, whole or not at all; clips that are there "
-            "already are left alone.",
+            "already, of the same settings and source, are left alone.",
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "root overwrite max-open buffer other",
     .ctx_size = sizeof(struct writer),
+    .open = writer_open,
     .transform = writer_transform,
+    .failed = writer_failed,
     .finish = writer_finish,
     .close = writer_close,
 };

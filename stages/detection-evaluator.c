@@ -187,7 +187,13 @@ static int by_path(const void *a, const void *b)
 {
     const struct result *x = a, *y = b;
     int c = strcmp(x->path, y->path);
-    return c ? c : (x->frame > y->frame) - (x->frame < y->frame);
+    if (!c)
+        c = (x->frame > y->frame) - (x->frame < y->frame);
+    /* Equal names in an order of their own, not that of their coming. */
+    const size_t from = offsetof(struct result, truths);
+    return c ? c
+             : memcmp((const char *)x + from, (const char *)y + from,
+                      sizeof *x - from);
 }
 
 static enum err_code write_csv(struct evaluator *c, struct err *e)

@@ -69,26 +69,42 @@ static size_t choose_random(int64_t frames, int64_t count, uint64_t seed,
     return n;
 }
 
-/* The frames on the screen at 0, 1/rate, 2/rate ... seconds after the first;
- * each once. */
-static size_t choose_fps(const struct video *v, double rate, int64_t *out)
+/* Seconds from the first frame to frame i; by the average rate in clips whose
+ * time stamps cannot be used. */
+static double seconds_to(const struct video *v, int64_t i)
 {
-    int64_t frames = video_info(v)->frames, start = video_pts_ns(v, 0);
-    size_t n = 0;
-    int64_t last_tick = -1;
+    int64_t at = video_pts_ns(v, i), start = video_pts_ns(v, 0), ns;
+    if (at == VIDEO_NO_TIME || start == VIDEO_NO_TIME)
+        return (double)i / video_info(v)->fps;
+    if (__builtin_sub_overflow(at, start, &ns))
+        return ((double)at - (double)start) * 1e-9;
+    return (double)ns * 1e-9;
+}
+
+/* The frames on the screen at 0, 1/rate, 2/rate ... seconds after the first;
+ * each once. ERR_DATA where nothing tells when frames are shown. */
+static enum err_code choose_fps(const struct video *v, double rate,
+                                int64_t *out, size_t *n, struct err *e)
+{
+    int64_t frames = video_info(v)->frames, last_tick = -1;
+    if (frames > 1 && video_pts_ns(v, 0) == VIDEO_NO_TIME &&
+        !(video_info(v)->fps > 0))
+        return err_set(e, ERR_DATA,
+                       "no time stamps and no rate: mode fps cannot choose");
     for (int64_t i = 0; i < frames; i++) {
-        double until = i + 1 < frames
-                           ? (double)(video_pts_ns(v, i + 1) - start) * 1e-9
-                           : (double)(video_pts_ns(v, i) - start) * 1e-9;
         /* the last tick before the next frame comes */
-        int64_t tick = i + 1 < frames ? (int64_t)ceil(until * rate - 1e-6) - 1
-                                      : (int64_t)floor(until * rate + 1e-6);
+        bool more = i + 1 < frames;
+        double until = seconds_to(v, more ? i + 1 : i);
+        int64_t tick = more ? (int64_t)ceil(until * rate - 1e-6) - 1
+                            : (int64_t)floor(until * rate + 1e-6);
+        if (frames == 1)
+            tick = 0;
         if (tick > last_tick) {
-            out[n++] = i;
+            out[(*n)++] = i;
             last_tick = tick;
         }
     }
-    return n;
+    return OK;
 }
 
 static int compare(const void *a, const void *b)
@@ -153,8 +169,7 @@ static enum err_code choose(void *arg, const struct video *v, int64_t **list,
             out[(*n)++] = i;
         break;
     case MODE_FPS:
-        *n = choose_fps(v, c->rate, out);
-        break;
+        return choose_fps(v, c->rate, out, n, e);
     case MODE_INDEX:
         return choose_named(&c->indices, frames, out, n, e);
     case MODE_ALL:
@@ -180,7 +195,7 @@ static enum err_code deliver(void *arg, const struct video *v,
         rc = item_set_i64(it, "n_frames", (int64_t)n, e);
     if (!rc)
         rc = item_set_i64(it, "sample", (int64_t)i, e);
-    if (!rc)
+    if (!rc && f->pts_ns != VIDEO_NO_TIME)
         rc = item_set_i64(it, "pts_ns", f->pts_ns, e);
     if (!rc)
         rc = item_set_i64(it, "clip_frames", info->frames, e);
@@ -275,7 +290,7 @@ static const struct stage_port in_ports[] = {
 static const struct stage_port out_ports[] = {
     {"out",
      "frame u8[H,W,3], frame_index i64, n_frames i64, sample i64, "
-     "pts_ns i64, clip_frames i64, fps f64, decode_note str?",
+     "pts_ns i64?, clip_frames i64, fps f64, decode_note str?",
      "upright frames with square pixels; sample counts 0..n_frames-1 within "
      "the clip, decode_note says what is wrong with its file"},
     {NULL, NULL, NULL},
@@ -290,6 +305,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .aside = "threads",
     .ctx_size = sizeof(struct sampler),
     .open = sampler_open,
     .transform = sampler_transform,

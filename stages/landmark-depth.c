@@ -128,7 +128,7 @@ static const struct stage_port out_ports[] = {
 };
 #define AT(member) offsetof(struct depth_stage, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "depth-2a464da4ea", 0, 0, NULL, NULL,
+    {"model", PARAM_MODEL, AT(model), "depth-2a464da4ea", 0, 0, NULL, NULL,
      "ResNetDepth's weights, which you bring (facet import-torch "
      "depth-2a464da4ea.pth.tar): a name in models/ or a .safetensors file."},
     {"crop", PARAM_ENUM, AT(crop), "fan", 0, 0, "facet|fan", NULL,

@@ -147,7 +147,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct lifter_stage, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "lift-384", 0, 0, NULL, NULL,
+    {"model", PARAM_MODEL, AT(model), "lift-384", 0, 0, NULL, NULL,
      "Weights of the lifting network: a name in models/ (FACET_MODELS adds "
      "folders), or a .safetensors file."},
     {"replace", PARAM_ENUM, AT(replace), "z", 0, 0, "z|all|none", NULL,

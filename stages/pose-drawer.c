@@ -1,4 +1,4 @@
-/* pose-drawer: the seed's pose picture from 68 points, at any size. */
+/* pose-drawer: pose2pose's pose picture from 68 points, at any size. */
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,7 +49,7 @@ static enum err_code picture_size(const struct drawer *c, const struct item *it,
     return OK;
 }
 
-/* Whole pixels, as the seed cuts them off (towards zero) or the nearest. */
+/* Whole pixels, as pose2pose cuts them off (towards zero) or the nearest. */
 static enum err_code snap_points(const struct drawer *c,
                                  const struct tensor *points, const char *name,
                                  const double factor[2],
@@ -167,7 +167,7 @@ static const struct stage_param params[] = {
      "Which points to draw; auto: target where the item has it."},
     {"snap", PARAM_ENUM, offsetof(struct drawer, snap), "trunc", 0, 0,
      "trunc|nearest", NULL,
-     "How coordinates become whole pixels; trunc is what the seed does."},
+     "How coordinates become whole pixels; trunc is what pose2pose does."},
     {"radius", PARAM_FLOAT, offsetof(struct drawer, radius), "2", 0.5, 1000,
      NULL, "px",
      "Radius of the discs; pixels strictly nearer are drawn, so "
@@ -176,8 +176,8 @@ static const struct stage_param params[] = {
 };
 static const struct stage_desc desc = {
     .name = "pose-drawer",
-    .help = "Draws 68 points as the seed's pose picture. Lines and discs in "
-            "the seed's colours and order, clipped at the border.",
+    .help = "Draws 68 points as pose2pose's pose picture. Lines and discs in "
+            "its colours and order, clipped at the border.",
     .kind = STAGE_TRANSFORM,
     .in = in_ports,
     .out = out_ports,

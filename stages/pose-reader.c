@@ -5,6 +5,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/table.h"
 #include "lib/base/text.h"
 #include "lib/flow/stage.h"
 
@@ -30,24 +31,17 @@ struct columns {
     int path, yaw, split, name;
 };
 
-static int column(char **field, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(field[i], name) == 0)
-            return (int)i;
-    return -1;
-}
-
-static enum err_code read_head(char **field, size_t n, struct columns *k,
+static enum err_code read_head(const struct table *t, struct columns *k,
                                struct err *e)
 {
-    *k = (struct columns){column(field, n, "path"), column(field, n, "yaw_deg"),
-                          column(field, n, "split"),
-                          column(field, n, "identity")};
+    *k =
+        (struct columns){table_column(t, "path"), table_column(t, "yaw_deg"),
+                         table_column(t, "split"), table_column(t, "identity")};
     return k->path < 0 || k->yaw < 0
                ? err_set(e, ERR_DATA,
-                         "no columns 'path' and 'yaw_deg' in the "
-                         "head line")
+                         "'%s' line %zu: no columns 'path' and 'yaw_deg' in "
+                         "the head line",
+                         t->path, t->line)
                : OK;
 }
 
@@ -65,25 +59,36 @@ static enum err_code grow(struct pose_reader *c, struct err *e)
 }
 
 static enum err_code add(struct pose_reader *c, const struct columns *k,
-                         char **field, size_t n, struct err *e)
+                         const struct table *t, struct err *e)
 {
     struct picture x = {.bad = NULL};
+    char *const *field = t->field;
+    size_t n = t->n;
     bool few = (int)n <= k->path || (int)n <= k->yaw || (int)n <= k->split ||
                (int)n <= k->name;
     if (few)
-        return err_set(e, ERR_DATA, "%zu columns are too few", n);
+        return err_set(e, ERR_DATA, "'%s' line %zu: %zu columns are too few",
+                       t->path, t->line, n);
     if (k->split >= 0 && strcmp(c->split, "all") != 0 &&
         strcmp(field[k->split], c->split) != 0)
         return OK;
     if (!text_to_f64(field[k->yaw], &x.yaw) || !(fabs(x.yaw) <= 180))
-        x.bad = "its yaw_deg is no angle";
+        x.bad = strchr(field[k->yaw], ',')
+                    ? "its yaw_deg is no angle (a decimal comma? write 1.5)"
+                    : "its yaw_deg is no angle";
     else if (c->positive == TO_LEFT)
         x.yaw = x.yaw == 0 ? 0 : -x.yaw;
     enum err_code r = grow(c, e);
     if (r)
         return r;
-    x.path = path_join(c->root, field[k->path]);
-    x.name = mem_strdup(k->name < 0 ? "" : field[k->name]);
+    char *full = path_join(c->root, field[k->path]);
+    const char *name = k->name < 0 ? "" : field[k->name];
+    if (full && (!text_is_utf8(full, strlen(full)) ||
+                 !text_is_utf8(name, strlen(name))))
+        x.bad = "its path or name is not UTF-8";
+    x.path = full ? text_escaped(full) : NULL;
+    x.name = text_escaped(name);
+    mem_free(full);
     c->picture[c->n++] = x;
     return x.path && x.name ? OK
                             : err_set(e, ERR_NOMEM, "no memory for a picture");
@@ -92,22 +97,17 @@ static enum err_code add(struct pose_reader *c, const struct columns *k,
 static enum err_code read_index(struct pose_reader *c, const char *csv,
                                 struct err *e)
 {
-    struct buf b;
+    struct table t;
     struct columns k = {-1, -1, -1, -1};
-    enum err_code r = file_read(csv, MAX_CSV, &b, e);
+    bool headed = false;
+    enum err_code r = table_open(&t, csv, MAX_CSV, e);
     if (r)
         return r;
-    for (size_t at = 0, record = 1, n = 1; n && !r; record++) {
-        char **field = NULL;
-        r = csv_record(buf_str(&b), b.len, &at, &field, &n, e);
-        if (!r && n)
-            r = record == 1 ? read_head(field, n, &k, e)
-                            : add(c, &k, field, n, e);
-        csv_record_free(field, n);
-        if (r)
-            err_wrap(e, "'%s' record %zu", csv, record);
+    while (!r && !(r = table_next(&t, e)) && t.n) {
+        r = headed ? add(c, &k, &t, e) : read_head(&t, &k, e);
+        headed = true;
     }
-    buf_free(&b);
+    table_close(&t);
     return r;
 }
 
@@ -149,8 +149,7 @@ static enum err_code fill(const struct picture *p, struct item *it,
         r = item_set_str(it, "snippet", base, e);
     if (!r && !p->bad)
         r = item_set_f64(it, "yaw_true", p->yaw, e);
-    size_t n = strlen(p->path);
-    item_set_key(it, p->path + (n > 60 ? n - 60 : 0));
+    item_set_key(it, p->path);
     return r;
 }
 
@@ -181,14 +180,14 @@ static const struct stage_port out_ports[] = {
     {NULL, NULL, NULL},
 };
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, offsetof(struct pose_reader, root), NULL, 0, 0, NULL,
+    {"root", PARAM_FOLDER, offsetof(struct pose_reader, root), NULL, 0, 0, NULL,
      NULL, "A folder with index.csv: path, yaw_deg; split, identity if any."},
     {"split", PARAM_STR, offsetof(struct pose_reader, split), "all", 0, 0, NULL,
      NULL, "Only pictures of this split; all for every one."},
     {"positive", PARAM_ENUM, offsetof(struct pose_reader, positive), "left", 0,
      0, "left|right", NULL,
      "To which side of the picture the nose points where yaw_deg is positive: "
-     "left, as in Pointing'04; right, as everywhere here."},
+     "left, as the data set Pointing'04 counts; right, as everywhere here."},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 static const struct stage_desc desc = {

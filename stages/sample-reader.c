@@ -7,20 +7,23 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/data/hash.h"
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
 #include "lib/media/image.h"
+#include "lib/store/layout.h"
 #include "lib/store/reader.h"
 
 #define EMIT_AT_ONCE 4
 
 struct ctx {
     const char *root, *set;
-    bool pose, landmarks, generated;
+    bool pose, landmarks, generated, check;
     int64_t shard, shards, limit;
     struct store_reader *reader;
     int64_t met, sent;
     size_t bad;
+    bool told;
 };
 
 /* Is this row one of ours: ok, of the set, of the shard, within the limit? */
@@ -65,25 +68,46 @@ static enum err_code reader_open(void *ctx, struct stage *s, struct err *e)
     return rc;
 }
 
-static enum err_code set_picture(const struct ctx *c, struct item *it,
-                                 const char *field, const char *rel,
-                                 struct err *e)
+/* File f of the row, checked; its sum is added to `sums`. */
+static enum err_code read_file(const struct ctx *c, const struct store_row *row,
+                               int f, struct buf *b, struct buf *sums,
+                               struct err *e)
 {
-    char *path = path_join(c->root, rel);
+    char sum[STORE_SUM];
+    enum err_code rc = store_reader_file(
+        c->reader, row, f, image_caps_default.max_file, c->check, b, sum, e);
+    return rc ? rc : buf_printf(sums, e, "%d %s\n", f, sum);
+}
+
+static enum err_code set_picture(const struct ctx *c, struct item *it,
+                                 const char *field, const struct store_row *row,
+                                 int f, struct buf *sums, struct err *e)
+{
+    struct buf b;
     struct tensor *t = NULL;
-    enum err_code rc = path ? image_read(path, &image_caps_default, &t, e)
-                            : err_set(e, ERR_NOMEM, "no memory for a path");
-    mem_free(path);
+    enum err_code rc = read_file(c, row, f, &b, sums, e);
+    if (!rc) {
+        rc = image_decode(b.data, b.len, &image_caps_default, &t, e);
+        if (rc)
+            err_wrap(e, "'%s/%s'", c->root, row->v[store_file_cols[f]]);
+    }
+    buf_free(&b);
     return rc ? rc : item_set_tensor(it, field, t, e);
 }
 
 static enum err_code set_landmarks(const struct ctx *c, struct item *it,
-                                   const char *rel, struct err *e)
+                                   const struct store_row *row,
+                                   struct buf *sums, struct err *e)
 {
     struct tensor *points = NULL, *scores = NULL;
-    char *path = path_join(c->root, rel);
-    enum err_code rc = path ? store_read_landmarks(path, &points, &scores, e)
+    struct buf b;
+    char *path = path_join(c->root, row->v[COL_LANDMARKS]);
+    enum err_code rc = path ? read_file(c, row, STORE_LANDMARKS, &b, sums, e)
                             : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc) {
+        rc = store_parse_landmarks(b.data, b.len, path, &points, &scores, e);
+        buf_free(&b);
+    }
     mem_free(path);
     if (!rc)
         rc = item_set_tensor(it, "landmarks", points, e);
@@ -114,6 +138,8 @@ static const struct {
     {COL_PTS_NS, "pts_ns", true},
     {COL_FRAME_INDEX, "frame_index", true},
     {COL_SEED, "seed", true},
+    {COL_FACE, "face", true},
+    {COL_FACES, "n_faces", true},
 };
 
 static enum err_code set_plain(struct item *it, const struct store_row *row,
@@ -144,16 +170,22 @@ static enum err_code read_files(const struct ctx *c, struct item *it,
                                 const struct store_row *row, struct err *e)
 {
     const char *const *v = row->v;
+    struct buf sums;
+    char hash[33];
+    buf_init(&sums, 4096);
     /* An export by identity may hold the generated picture alone. */
-    enum err_code rc = set_picture(
-        c, it, "frame", *v[COL_FRAME] ? v[COL_FRAME] : v[COL_GENERATED], e);
+    enum err_code rc =
+        set_picture(c, it, "frame", row,
+                    *v[COL_FRAME] ? STORE_FRAME : STORE_GENERATED, &sums, e);
     if (!rc && c->pose && *v[COL_POSE])
-        rc = set_picture(c, it, "pose", v[COL_POSE], e);
+        rc = set_picture(c, it, "pose", row, STORE_POSE, &sums, e);
     if (!rc && c->generated && *v[COL_GENERATED])
-        rc = set_picture(c, it, "generated", v[COL_GENERATED], e);
+        rc = set_picture(c, it, "generated", row, STORE_GENERATED, &sums, e);
     if (!rc && c->landmarks && *v[COL_LANDMARKS])
-        rc = set_landmarks(c, it, v[COL_LANDMARKS], e);
-    return rc;
+        rc = set_landmarks(c, it, row, &sums, e);
+    hash_bytes(sums.data, sums.len, hash); /* what these items come from */
+    buf_free(&sums);
+    return rc ? rc : item_set_str(it, "source_hash", hash, e);
 }
 
 /* One row to one item; what cannot be read is set aside as a failed item. */
@@ -168,8 +200,10 @@ static enum err_code emit(struct ctx *c, struct stage *s,
         item_free(&it);
         return rc;
     }
-    char *key = mem_printf("%s/%s %s %s", row->v[COL_NAME], row->v[COL_SNIPPET],
-                           row->v[COL_SAMPLE], row->v[COL_VIEW]);
+    const char *face = row->v[COL_FACE];
+    char *key = mem_printf("%s/%s %s %s%s%s", row->v[COL_NAME],
+                           row->v[COL_SNIPPET], row->v[COL_SAMPLE],
+                           row->v[COL_VIEW], *face ? " f" : "", face);
     if (!key) {
         item_free(&it);
         return err_set(e, ERR_NOMEM, "no memory for a key");
@@ -187,11 +221,51 @@ static enum err_code emit(struct ctx *c, struct stage *s,
     return stage_emit(s, NULL, it, e);
 }
 
+/* Files of a bare tree that cannot be read become failed items. */
+static enum err_code fail_lost(struct ctx *c, struct stage *s, struct err *e)
+{
+    size_t n;
+    const struct file_bad *lost = store_reader_lost(c->reader, &n);
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct item *it = item_new(e);
+        char *text = text_escaped(lost[i].path);
+        char *path = text ? path_join(c->root, text) : NULL;
+        const char *base = text ? path_base(text) : "";
+        char *name = text && base > text + 1
+                         ? mem_strndup(text, (size_t)(base - text - 1))
+                         : mem_strdup(".");
+        rc = it && path && name ? item_set_str(it, "path", path, e)
+                                : err_set(e, ERR_NOMEM, "no memory for a path");
+        if (!rc)
+            rc = item_set_str(it, "name", name, e);
+        if (!rc)
+            rc = item_set_str(it, "snippet", base, e);
+        if (!rc)
+            rc = item_set_str(it, "set", "", e);
+        if (!rc)
+            rc = item_set_str(it, "identity", "", e);
+        if (!rc) {
+            item_set_key(it, text);
+            stage_fail(s, it, lost[i].code, "%s", lost[i].why);
+            c->bad++;
+        }
+        item_free(&it);
+        mem_free(name);
+        mem_free(path);
+        mem_free(text);
+    }
+    return rc;
+}
+
 static enum err_code reader_produce(void *ctx, struct stage *s, bool *end,
                                     struct err *e)
 {
     struct ctx *c = ctx;
     enum err_code rc = OK;
+    if (!c->told && stage_replica(s) == 0)
+        rc = fail_lost(c, s, e);
+    c->told = true;
     for (int k = 0; !rc && k < EMIT_AT_ONCE;) {
         const struct store_row *row;
         rc = store_reader_next(c->reader, &row, e);
@@ -225,9 +299,9 @@ static void reader_close(void *ctx)
 
 #define AT(m) offsetof(struct ctx, m)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "a store of sample-writer, or a bare tree "
-     "<name>/<snippet>/frame_<i>.jpg of the seed"},
+     "<name>/<snippet>/frame_<i>.jpg as pose2pose has it"},
     {"set", PARAM_STR, AT(set), "", 0, 0, NULL, NULL,
      "take only this set (train, test); empty: all"},
     {"pose", PARAM_BOOL, AT(pose), "yes", 0, 0, NULL, NULL,
@@ -236,6 +310,9 @@ static const struct stage_param params[] = {
      "read landmarks"},
     {"generated", PARAM_BOOL, AT(generated), "yes", 0, 0, NULL, NULL,
      "read generated pictures"},
+    {"check", PARAM_BOOL, AT(check), "yes", 0, 0, NULL, NULL,
+     "files must be those that were stored, byte by byte, where the store says "
+     "what they were; no: as they are"},
     {"shard", PARAM_INT, AT(shard), "0", 0, 1e9, NULL, NULL,
      "which part to take, 0 .. shards-1"},
     {"shards", PARAM_INT, AT(shards), "1", 1, 1e9, NULL, NULL,
@@ -250,7 +327,7 @@ static const struct stage_port out[] = {
      "f32[68,3]?, scores f32[68]?, name str, snippet str, set str, identity "
      "str, sample i64?, n_frames i64?, view i64?, n_views i64?, pose_deg "
      "f32[3]?, method str?, model str?, seed i64?, path str?, pts_ns i64?, "
-     "frame_index i64?",
+     "frame_index i64?, source_hash str, face i64?, n_faces i64?",
      "one item a good sample or view, in the order of index.csv"},
     {0}};
 
@@ -261,6 +338,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out,
     .params = params,
+    .aside = "root set shard shards limit check",
     .ctx_size = sizeof(struct ctx),
     .open = reader_open,
     .produce = reader_produce,

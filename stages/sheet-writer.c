@@ -4,10 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
+#include "lib/store/keys.h"
+#include "lib/store/policy.h"
 #include "lib/store/row.h"
 #include "lib/store/sheet.h"
+#include "lib/store/sources.h"
 
 enum picture { PICTURE_GENERATED, PICTURE_FRAME, PICTURE_POSE };
 enum cells { CELLS_VIEWS, CELLS_SAMPLES };
@@ -15,10 +21,13 @@ enum labels { LABELS_NONE, LABELS_POSE, LABELS_NAME };
 
 struct ctx {
     const char *root;
-    int picture, cells, labels;
+    int picture, cells, labels, other;
     int64_t columns, cell;
     bool source, overwrite;
-    size_t made;
+    struct keys *keys;
+    struct sources *sources;
+    struct file_list snippets; /* of the sheets that were made anew */
+    size_t made, anew, there, kept, failed;
 };
 
 static const char *const picture_fields[] = {"generated", "frame", "pose"};
@@ -26,7 +35,8 @@ static const char *const picture_fields[] = {"generated", "frame", "pose"};
 static struct sheet_options options(const struct ctx *c)
 {
     return (struct sheet_options){
-        .root = c->root,
+        .root = keys_root(c->keys),
+        .keys = c->keys,
         .columns = c->columns,
         .cell = c->cell,
         .labels = c->labels != LABELS_NONE,
@@ -57,6 +67,26 @@ static void label_of(const struct ctx *c, const struct item *it,
         snprintf(out, n, "%s %lld", cell->snippet, (long long)cell->index);
 }
 
+/* Remember a snippet whose sheets of other settings are to go at the end. */
+static enum err_code note_snippet(struct ctx *c, const struct sheet_cell *cell,
+                                  struct err *e)
+{
+    struct file_list *l = &c->snippets;
+    char *rel = mem_printf("%s/%s", cell->name, cell->snippet);
+    if (rel && l->n && strcmp(l->names[l->n - 1], rel) == 0) {
+        mem_free(rel);
+        return OK;
+    }
+    char **grown = rel ? mem_resize(l->names, l->n + 1, sizeof *grown) : NULL;
+    if (!grown) {
+        mem_free(rel);
+        return err_set(e, ERR_NOMEM, "no memory for a sheet's name");
+    }
+    l->names = grown;
+    grown[l->n++] = rel;
+    return OK;
+}
+
 static enum err_code add_item(struct ctx *c, const struct item *it,
                               struct err *e)
 {
@@ -66,8 +96,11 @@ static enum err_code add_item(struct ctx *c, const struct item *it,
         .name = item_str(it, "name", ""),
         .snippet = item_str(it, "snippet", ""),
         .group = views ? item_i64(it, "sample", 0) : 0,
-        .index = item_i64(it, views ? "view" : "sample", -1),
+        .index = views
+                     ? item_i64(it, "view", -1)
+                     : item_i64(it, "sample", item_i64(it, "frame_index", -1)),
         .count = item_i64(it, views ? "n_views" : "n_frames", 0),
+        .face = item_i64(it, "n_faces", 0) > 0 ? item_i64(it, "face", 0) : 0,
     };
     char label[256];
     if (failed) {
@@ -88,11 +121,42 @@ static enum err_code add_item(struct ctx *c, const struct item *it,
         cell.source = item_tensor(it, "frame");
     if (cell.source && cell.source->ndim != 3)
         cell.source = NULL;
+    char origin[33];
+    keys_source(c->sources, it, origin);
+    cell.origin = origin;
     struct sheet_options o = options(c);
-    bool made;
-    enum err_code rc = sheet_add(&o, &cell, &made, e);
-    c->made += !rc && made;
+    enum sheet_how how;
+    enum err_code rc = sheet_add(&o, &cell, &how, e);
+    bool last = cell.index == cell.count - 1; /* one cell speaks for a sheet */
+    c->made += !rc && (how == SHEET_MADE || how == SHEET_ANEW);
+    c->anew += !rc && how == SHEET_ANEW;
+    c->there += !rc && how == SHEET_THERE && last;
+    c->kept += !rc && how == SHEET_KEPT && last;
+    if (!rc && (how == SHEET_MADE || how == SHEET_ANEW))
+        rc = note_snippet(c, &cell, e);
     return rc;
+}
+
+static enum err_code sheet_open(void *ctx, struct stage *s, struct err *e)
+{
+    struct ctx *c = ctx;
+    const struct keys_options o = {.root = c->root,
+                                   .keys = SHEET_KEYS,
+                                   .policy = (enum policy)c->other,
+                                   .instance = stage_instance(s),
+                                   .recipe = stage_recipe(s),
+                                   .sinks = stage_sinks(s),
+                                   .run_key = stage_run_key(s)};
+    enum err_code rc = keys_open(&o, &c->keys, e);
+    return rc ? rc : sources_open("", false, &c->sources, e);
+}
+
+static void sheet_close(void *ctx)
+{
+    struct ctx *c = ctx;
+    keys_close(&c->keys);
+    sources_close(&c->sources);
+    file_list_free(&c->snippets);
 }
 
 static enum err_code sheet_transform(void *ctx, struct stage *s,
@@ -106,16 +170,63 @@ static enum err_code sheet_transform(void *ctx, struct stage *s,
     return rc;
 }
 
+static void sheet_failed(void *ctx, struct stage *s, const struct item *in,
+                         const struct err *why)
+{
+    struct ctx *c = ctx;
+    (void)s;
+    (void)in;
+    (void)why;
+    c->failed++;
+}
+
 static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
     struct sheet_options o = options(c);
     size_t incomplete;
     enum err_code rc = sheet_finish(&o, &incomplete, e);
+    if (c->failed)
+        stage_report(s,
+                     "%zu cells failed: their reasons are in the dead "
+                     "letters",
+                     c->failed);
     if (rc)
         return rc;
-    stage_report(s, "%zu sheet%s made in %s", c->made, c->made == 1 ? "" : "s",
-                 c->root);
+    size_t swept = 0, others = 0;
+    for (size_t i = 0; i < c->snippets.n && !rc; i++) {
+        size_t n;
+        rc = keys_sweep(c->keys, c->snippets.names[i], &n, e);
+        swept += n;
+    }
+    if (!rc && stage_replica(s) == 0)
+        rc = keys_others(c->keys, &others, e);
+    if (rc)
+        return rc;
+    char more[160] = "";
+    size_t n = 0;
+    if (c->anew)
+        n += (size_t)snprintf(more, sizeof more,
+                              " (%zu in place of ones from other settings or "
+                              "sources)",
+                              c->anew);
+    if (c->there)
+        n += (size_t)snprintf(more + n, sizeof more - n, ", %zu were there",
+                              c->there);
+    if (swept)
+        snprintf(more + n, sizeof more - n, ", %zu removed", swept);
+    stage_report(s, "%zu sheet%s made in %s%s", c->made,
+                 c->made == 1 ? "" : "s", keys_root(c->keys), more);
+    if (others > c->kept)
+        stage_report(s, "%zu sheets from other settings are still there",
+                     others - c->kept);
+    if (c->kept) {
+        log_warn("%zu sheets in '%s' are of other settings or sources and were "
+                 "kept (other=keep)",
+                 c->kept, keys_root(c->keys));
+        stage_report(s, "%zu sheets left as they are, of other settings",
+                     c->kept);
+    }
     if (incomplete && stage_replicas(s) <= 1)
         stage_report(s, "%zu sheets have empty cells: some views are missing",
                      incomplete);
@@ -141,13 +252,17 @@ static const struct stage_param params[] = {
      "show the source frame above the cells"},
     {"overwrite", PARAM_BOOL, AT(overwrite), "no", 0, 0, NULL, NULL,
      "make sheets again that are there"},
+    {"other", PARAM_ENUM, AT(other), POLICY_DEFAULT, 0, 0, POLICY_CHOICES, NULL,
+     POLICY_HELP},
     {0}};
 
 static const struct stage_port in[] = {
     {"in",
-     "name str, snippet str, sample i64?, n_frames i64?, view i64?, n_views "
+     "name str, snippet str, sample i64?, frame_index i64?, n_frames i64?, "
+     "view i64?, n_views "
      "i64?, generated u8[a,b,3]?, frame u8[H,W,3]?, pose u8[h,w,3]?, "
-     "pose_deg f32[3]?, error_code str?",
+     "pose_deg f32[3]?, path str?, source_hash str?, face i64?, n_faces "
+     "i64?, error_code str?",
      "one item a cell; views that failed (with error_code) leave theirs "
      "empty, so that the sheet can be whole"},
     {0}};
@@ -160,9 +275,13 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in,
     .params = params,
+    .aside = "root overwrite other",
     .ctx_size = sizeof(struct ctx),
+    .open = sheet_open,
     .transform = sheet_transform,
+    .failed = sheet_failed,
     .finish = sheet_done,
+    .close = sheet_close,
 };
 
 int main(int argc, char **argv)

@@ -19,7 +19,7 @@
     TRAINING_ROW(ctx, m, "out", PARAM_PATH, out, NULL, 0, 0, NULL, NULL,       \
         "Folder of the run: checkpoint, model, tables, curves, card. A run "   \
         "whose checkpoint is there goes on."),                                 \
-    TRAINING_ROW(ctx, m, "init", PARAM_PATH, init, "", 0, 0, NULL, NULL,       \
+    TRAINING_ROW(ctx, m, "init", PARAM_FILE, init, "", 0, 0, NULL, NULL,       \
         "Weights to begin with: safetensors, or a checkpoint."),               \
     TRAINING_ROW(ctx, m, "epochs", PARAM_INT, epochs, epochs_, 1, 1e6, NULL,   \
         NULL, "How often the training samples are gone through."),             \
@@ -117,6 +117,7 @@ static inline enum err_code MUST_USE training_open(
         .stopping = training_stopping,
         .config = buf_str(&config),
         .command = command ? command : "",
+        .recipe = stage_recipe(s),
     };
     if (!r)
         r = trainer_new(o, task, &host, out, e);

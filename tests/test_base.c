@@ -1,4 +1,7 @@
 /* lib/base: errors, memory, buffers, text, files, random numbers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -159,6 +162,13 @@ static void text_numbers(void **state)
         assert_false(text_to_f64(bad_f[k], &f));
     assert_true(text_to_bool("yes", &t) && t);
     assert_true(text_to_bool("off", &t) && !t);
+    assert_true(text_to_bool("True", &t) && t);
+    assert_true(text_to_bool("YES", &t) && t);
+    assert_true(text_to_bool("No", &t) && !t);
+    assert_true(text_to_bool("FALSE", &t) && !t);
+    assert_true(text_to_bool("n", &t) && !t);
+    assert_false(text_to_bool("tRue", &t));
+    assert_false(text_to_bool("", &t));
     assert_false(text_to_bool("maybe", &t));
 }
 
@@ -235,14 +245,48 @@ static void text_utf8(void **state)
 static void text_controls(void **state)
 {
     (void)state;
-    /* C0, DEL and C1 go; what is beside C1 in UTF-8, and half a character at
-     * the end, stay */
+    /* C0, DEL, C1 and half a character at the end go; what is beside C1 in
+     * UTF-8 stays */
     char s[] = "a\x1b[2J\n\t\x7f\xc2\x9b\xc2\xa0\xc3\x9b\xc2";
     text_plain(s, strlen(s));
-    assert_string_equal(s, "a?[2J?????\xc2\xa0\xc3\x9b\xc2");
+    assert_string_equal(s, "a?[2J?????\xc2\xa0\xc3\x9b?");
     char cut[] = "\xc2\x9b";
     text_plain(cut, 1);
-    assert_string_equal(cut, "\xc2\x9b");
+    assert_string_equal(cut, "?\x9b");
+    /* An 8-bit CSI, the line separator, right-to-left override, an isolate;
+     * letters of a right-to-left script and an emoji stay. */
+    char bidi[] =
+        "\x9b"
+        "1m\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6|\xd7\x90\xf0\x9f\x98\x80";
+    text_plain(bidi, strlen(bidi));
+    assert_string_equal(bidi, "?1m?????????|\xd7\x90\xf0\x9f\x98\x80");
+}
+
+static void text_lines_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *shown;
+    } t[] = {
+        {"plain", "plain"},
+        {"", ""},
+        {"a line\r", "a line"},
+        {"\r 1/60\r 2/60\r60/60", "60/60"},
+        {"half\r      \r", "      "},
+        {"\x1b[1;31mred\x1b[0m\ttab", "red tab"},
+        {"\x1b]0;title\x07x\x1b]8;;u\x1b\\y", "xy"},
+        {"\x1b[31", "?[31"},
+        {"\xc2\x9b"
+         "31mred",
+         "??31mred"},
+        {"\x1bMup", "up"},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        char s[64];
+        snprintf(s, sizeof s, "%s", t[i].line);
+        s[text_shown(s, strlen(s))] = 0;
+        assert_string_equal(s, t[i].shown);
+    }
 }
 
 static void csv_alloc_failure(void **state)
@@ -321,6 +365,22 @@ static void file_round(void **state)
     close(fd);
     assert_int_equal(file_write_synced(-1, lock, "x", 1, &e), ERR_IO);
     mem_free(lock);
+    /* a name as long as a name may be */
+    char name[256];
+    memset(name, 'n', 255);
+    name[255] = 0;
+    char *longest = mem_printf("%s/long/%s", folder, name);
+    assert_int_equal(file_write_atomic(longest, "y", 1, &e), OK);
+    assert_true(file_exists(longest));
+    char *stem = file_temporary_stem(longest);
+    char *stale = mem_printf("%sABCDEF", stem);
+    assert_int_equal(file_write_atomic(stale, "y", 1, &e), OK);
+    assert_int_equal(file_remove_temporaries(longest, &e), OK);
+    assert_true(file_exists(longest));
+    assert_false(file_exists(stale));
+    mem_free(stale);
+    mem_free(stem);
+    mem_free(longest);
     /* nothing of the temporaries is left */
     char *dir = mem_printf("%s/a/b", folder);
     struct file_list l;
@@ -403,6 +463,146 @@ static void file_temporaries(void **state)
     mem_free(path);
 }
 
+/* A pipe, a link to nothing, a link in a circle: each is named. */
+static void walk_odd_kinds(const char *root)
+{
+    struct err e;
+    struct file_list l;
+    char *pipe = path_join(root, "pipe.jpg");
+    char *gone = path_join(root, "gone.jpg");
+    char *circle = path_join(root, "zz");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(symlink("nowhere", gone), 0);
+    assert_int_equal(symlink("zz", circle), 0);
+    assert_int_equal(file_walk(root, 100, &l, &e), OK);
+    assert_int_equal(l.n, 4);
+    assert_int_equal(l.n_bad, 3);
+    assert_string_equal(l.bad[0].path, "gone.jpg");
+    assert_string_equal(l.bad[0].why, "a link to nothing");
+    assert_int_equal(l.bad[0].code, ERR_NOTFOUND);
+    assert_int_equal(l.bad[0].kind, FILE_BAD_UNKNOWN);
+    assert_string_equal(l.bad[1].path, "pipe.jpg");
+    assert_string_equal(l.bad[1].why, "a pipe (FIFO), not a file");
+    assert_int_equal(l.bad[1].code, ERR_UNSUPPORTED);
+    assert_int_equal(l.bad[1].kind, FILE_BAD_FILE);
+    assert_string_equal(l.bad[2].path, "zz");
+    assert_non_null(strstr(l.bad[2].why, "Too many levels of symbolic links"));
+    assert_int_equal(file_list_whole(&l, &e), ERR_NOTFOUND);
+    assert_string_equal(e.text, "'gone.jpg': a link to nothing");
+    file_list_free(&l);
+    int64_t live = mem_live();
+    bool done = false;
+    for (uint64_t i = 1; !done && i < 200; i++) {
+        mem_fail_nth(i);
+        enum err_code rc = file_walk(root, 100, &l, &e);
+        done = !mem_fail_hit();
+        mem_fail_nth(0);
+        assert_int_equal(rc, done ? OK : ERR_NOMEM);
+        file_list_free(&l);
+        assert_int_equal(mem_live(), live);
+    }
+    assert_true(done);
+    unlink(pipe);
+    unlink(gone);
+    unlink(circle);
+    mem_free(pipe);
+    mem_free(gone);
+    mem_free(circle);
+}
+
+static void walk_closed(const char *root)
+{
+    struct err e;
+    struct file_list l;
+    char *shut = path_join(root, "-b");
+    assert_int_equal(chmod(shut, 0), 0);
+    assert_int_equal(file_walk(root, 100, &l, &e), OK);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(l.n_bad, 1);
+    assert_string_equal(l.bad[0].path, "-b");
+    assert_int_equal(l.bad[0].kind, FILE_BAD_FOLDER);
+    assert_non_null(strstr(l.bad[0].why, "-b': Permission denied"));
+    file_list_free(&l);
+    assert_int_equal(chmod(shut, 0444), 0); /* names, but nothing behind */
+    assert_int_equal(file_walk(root, 100, &l, &e), OK);
+    assert_int_equal(chmod(shut, 0755), 0);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(l.n_bad, 2);
+    assert_string_equal(l.bad[1].path, "-b/2.mp4");
+    assert_int_equal(l.bad[1].kind, FILE_BAD_FILE);
+    file_list_free(&l);
+    mem_free(shut);
+}
+
+/* Folders in folders until the path is as long as the system takes: a file at
+ * the end is listed, one below that is named. */
+static void deep_folders(void **state)
+{
+    (void)state;
+    struct err e;
+    struct file_list l;
+    char *root = path_join(folder, "deep");
+    assert_int_equal(file_mkdirs(root, &e), OK);
+    int at = open(root, O_RDONLY | O_DIRECTORY);
+    int here = open(".", O_RDONLY | O_DIRECTORY);
+    size_t length = strlen(root);
+    int depth = 0;
+    for (; length < PATH_MAX + 20; length += 2, depth++) {
+        assert_int_equal(mkdirat(at, "d", 0755), 0);
+        int below = openat(at, "d", O_RDONLY | O_DIRECTORY);
+        assert_true(below >= 0);
+        close(at);
+        at = below;
+        /* one well inside, one in the last folder that can be opened */
+        if (depth == 100 || length == PATH_MAX - 4 + length % 2)
+            close(openat(at, "x", O_CREAT | O_WRONLY, 0644));
+    }
+    close(openat(at, "y", O_CREAT | O_WRONLY, 0644));
+    close(at);
+    assert_int_equal(file_walk(root, 100, &l, &e), OK);
+    assert_true(depth > 1900);
+    assert_int_equal(l.n, 1);
+    assert_int_equal(strlen(l.names[0]), 2 * 101 + 1);
+    assert_int_equal(l.n_bad, 2);
+    assert_int_equal(l.bad[0].kind, FILE_BAD_FOLDER);
+    assert_non_null(strstr(l.bad[0].why, "File name too long"));
+    assert_non_null(strstr(l.bad[0].why, "cannot open folder '"));
+    assert_int_equal(l.bad[1].kind, FILE_BAD_FILE);
+    assert_non_null(strstr(l.bad[1].why, "no program can open it"));
+    file_list_free(&l);
+    /* Out of reach for rm by path: up from below, one by one. */
+    assert_int_equal(chdir(root), 0);
+    for (int i = 0; i < depth; i++)
+        assert_int_equal(chdir("d"), 0);
+    unlink("y");
+    for (int i = 0; i < depth; i++) {
+        unlink("x");
+        assert_int_equal(chdir(".."), 0);
+        assert_int_equal(rmdir("d"), 0);
+    }
+    assert_int_equal(fchdir(here), 0);
+    close(here);
+    mem_free(root);
+}
+
+/* A text too long for its room keeps the cause. */
+static void err_keeps_cause(void **state)
+{
+    (void)state;
+    struct err e;
+    char path[900];
+    memset(path, 'p', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    err_errno(&e, ERR_IO, EACCES, "cannot open '%s'", path);
+    assert_non_null(strstr(e.text, "cannot open 'ppp"));
+    assert_non_null(strstr(e.text, "ppp...ppp"));
+    assert_true(text_ends(e.text, ": Permission denied"));
+    err_wrap(&e, "stage '%s'", path);
+    assert_true(text_starts(e.text, "stage 'ppp"));
+    assert_true(text_ends(e.text, ": Permission denied"));
+    assert_true(strlen(e.text) < sizeof e.text);
+}
+
 static void file_listing(void **state)
 {
     (void)state;
@@ -424,17 +624,15 @@ static void file_listing(void **state)
     assert_string_equal(l.names[1], "-b/2.mp4");
     assert_string_equal(l.names[2], "a.txt");
     file_list_free(&l);
-    if (geteuid() != 0) { /* root opens everything */
-        char *shut = path_join(folder, "w/-b");
-        assert_int_equal(chmod(shut, 0), 0);
-        assert_int_equal(file_walk(root, 100, &l, &e), OK);
-        assert_int_equal(chmod(shut, 0755), 0);
-        assert_int_equal(l.n, 2);
-        assert_int_equal(l.n_unreadable, 1);
-        assert_non_null(strstr(l.unreadable[0], "-b': Permission denied"));
-        file_list_free(&l);
-        mem_free(shut);
-    }
+    assert_int_equal(file_walk(root, 100, &l, &e), OK);
+    assert_int_equal(l.n_bad, 0);
+    assert_int_equal(l.hidden, 1);
+    assert_int_equal(l.loops, 1);
+    assert_int_equal(file_list_whole(&l, &e), OK);
+    file_list_free(&l);
+    walk_odd_kinds(root);
+    if (geteuid() != 0) /* root opens everything; see tests/sh/80-fault-05 */
+        walk_closed(root);
     assert_int_equal(file_walk(root, 3, &l, &e), ERR_DATA);
     assert_int_equal(file_walk("/nonexistent/x", 3, &l, &e), ERR_NOTFOUND);
     int64_t live = mem_live();
@@ -510,8 +708,10 @@ int main(void)
         cmocka_unit_test(text_csv),          cmocka_unit_test(text_utf8),
         cmocka_unit_test(csv_alloc_failure), cmocka_unit_test(text_controls),
         cmocka_unit_test(file_round),        cmocka_unit_test(file_listing),
+        cmocka_unit_test(deep_folders),      cmocka_unit_test(err_keeps_cause),
         cmocka_unit_test(file_pieces),       cmocka_unit_test(file_temporaries),
         cmocka_unit_test(path_parts),        cmocka_unit_test(rng_known),
+        cmocka_unit_test(text_lines_shown),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -243,7 +243,9 @@ static void find_stages(void **state)
     assert_string_equal(e.text, "no stage 'onee' (did you mean 'one'?)");
     assert_int_equal(stage_find(d, "b/plain", &path, &e), ERR_NOTFOUND);
     assert_string_equal(e.text, "cannot run 'b/plain': not an executable "
-                                "file");
+                                "file (chmod +x?)");
+    assert_int_equal(stage_find(d, "plain", &path, &e), ERR_NOTFOUND);
+    assert_string_equal(e.text, "cannot run 'b/plain': Permission denied");
     assert_int_equal(stage_find(d, "..", &path, &e), ERR_NOTFOUND);
     assert_int_equal(stage_list(d, &l, &e), OK);
     assert_true(l.n >= 2);

@@ -15,6 +15,10 @@
 #include "lib/flow/link.h"
 #include "lib/flow/outbox.h"
 
+/* Nothing here depends on time: what does not come in so many looks, some 1 ms
+ * apart, never comes. On a busy machine much more passes between two. */
+#define LOOKS 300000
+
 #define KEY "0123456789abcdef"
 
 static char dir[] = "/tmp/facet-test-XXXXXX";
@@ -67,7 +71,7 @@ static void poll_all(struct pair *p)
     usleep(1000);
 }
 
-/* Let the sockets say what they have to say. */
+/* Let the sockets say what they have to say; for what must not come. */
 static void settle(struct pair *p)
 {
     for (int i = 0; i < 40; i++)
@@ -77,14 +81,14 @@ static void settle(struct pair *p)
 /* Wait until n items wait in inbox k; no more than n may come. */
 static void arrive(struct pair *p, int k, size_t n)
 {
-    for (int i = 0; i < 10000 && inbox_waiting(p->in[k]) < n; i++)
+    for (int i = 0; i < LOOKS && inbox_waiting(p->in[k]) < n; i++)
         poll_all(p);
     assert_int_equal(inbox_waiting(p->in[k]), n);
 }
 
 static void arrive_done(struct pair *p, int n)
 {
-    for (int i = 0; i < 10000 && p->n_done < n; i++)
+    for (int i = 0; i < LOOKS && p->n_done < n; i++)
         poll_all(p);
     assert_int_equal(p->n_done, n);
 }
@@ -109,7 +113,7 @@ static void open_pair(struct pair *p, int n, size_t batch)
             outbox_add(p->out, 0, 3, "in", k, 1, p->endpoint[k], &e), OK);
     assert_int_equal(outbox_edges(p->out, 0), 1);
     assert_int_equal(outbox_edges(p->out, 1), 0);
-    for (int i = 0; i < 10000 && outbox_stats(p->out).answered < (size_t)n; i++)
+    for (int i = 0; i < LOOKS && outbox_stats(p->out).answered < (size_t)n; i++)
         poll_all(p);
     assert_int_equal(outbox_stats(p->out).answered, n);
 }
@@ -137,7 +141,7 @@ static bool send_one(struct pair *p, int64_t i, int64_t bytes)
 /* Once there is credit for it. */
 static bool send_soon(struct pair *p, int64_t i, int64_t bytes)
 {
-    for (int k = 0; k < 10000; k++) {
+    for (int k = 0; k < LOOKS; k++) {
         if (send_one(p, i, bytes))
             return true;
         poll_all(p);
@@ -240,7 +244,7 @@ static void test_the_least_busy_replica_gets_it(void **state)
     }
     assert_int_equal(outbox_stats(p.out).in_hand, 8);
     assert_int_equal(inbox_flush(p.in[1], true, &e), OK);
-    for (int i = 0; i < 10000 && outbox_stats(p.out).in_hand > 4; i++)
+    for (int i = 0; i < LOOKS && outbox_stats(p.out).in_hand > 4; i++)
         poll_all(&p);
     assert_int_equal(send_all(&p, 4, 10), 4);
     arrive(&p, 0, 4);
@@ -285,7 +289,7 @@ static void test_end(void **state)
     assert_false(outbox_ended(p.out));
     assert_int_equal(outbox_end(p.out, &e), OK);
     assert_false(outbox_ended(p.out));
-    for (int i = 0; i < 10000 && !outbox_ended(p.out); i++)
+    for (int i = 0; i < LOOKS && !outbox_ended(p.out); i++)
         poll_all(&p);
     assert_true(outbox_ended(p.out)); /* both have answered */
     int k = inbox_waiting(p.in[0]) ? 0 : 1;
@@ -316,7 +320,7 @@ static enum err_code poll_in(struct pair *p, size_t n, struct err *e)
 {
     enum err_code rc = OK;
     *e = (struct err){0};
-    for (int i = 0; !rc && i < (n ? 10000 : 30); i++) {
+    for (int i = 0; !rc && i < (n ? LOOKS : 30); i++) {
         rc = inbox_poll(p->in[0], e);
         if (n && inbox_waiting(p->in[0]) == n)
             break;
@@ -412,7 +416,7 @@ static void test_impossible_answers(void **state)
         assert_int_equal(item_set_i64(it, "window_bytes", 99, &e), OK);
         assert_int_equal(link_send(l, peer, it, &e), OK);
         enum err_code rc = OK;
-        for (int i = 0; !rc && i < 1000; i++) {
+        for (int i = 0; !rc && i < LOOKS; i++) {
             rc = outbox_poll(p.out, count_done, &p, &e);
             usleep(1000);
         }
@@ -449,7 +453,7 @@ static void test_garbage(void **state)
         enum err_code rc = OK;
         zmq_send(sock, bad[k], strlen(bad[k]), ZMQ_SNDMORE);
         zmq_send(sock, "more", 4, 0);
-        for (int i = 0; !rc && i < 1000; i++) {
+        for (int i = 0; !rc && i < LOOKS; i++) {
             rc = link_recv(l, peer, &it, &e);
             assert_null(it);
             usleep(500);
@@ -462,7 +466,7 @@ static void test_garbage(void **state)
     zmq_send(sock, "x", 1, 0);
     struct item *good = make(3, 100000);
     enum err_code rc = OK;
-    for (int i = 0; !rc && i < 1000; i++) {
+    for (int i = 0; !rc && i < LOOKS; i++) {
         rc = link_recv(l, peer, &it, &e);
         usleep(500);
     }
@@ -580,7 +584,7 @@ static bool one_round(struct err *e)
     it = NULL;
     if (!s)
         goto out;
-    for (int i = 0; i < 2000 && p.n_done == 0; i++) {
+    for (int i = 0; i < LOOKS && p.n_done == 0; i++) {
         if (inbox_poll(p.in[0], e) || outbox_poll(p.out, count_done, &p, e) ||
             (!sent && outbox_send(p.out, 0, 0, s, NULL, &sent, e)))
             goto out;
@@ -596,7 +600,7 @@ static bool one_round(struct err *e)
     }
     if (outbox_end(p.out, e))
         goto out;
-    for (int i = 0; i < 2000 && !outbox_ended(p.out); i++) {
+    for (int i = 0; i < LOOKS && !outbox_ended(p.out); i++) {
         if (inbox_poll(p.in[0], e) || outbox_poll(p.out, count_done, &p, e))
             goto out;
         usleep(200);

@@ -274,7 +274,7 @@ static void help_text(void **state)
     buf_init(&b, 10000);
     assert_int_equal(params_help(table, 80, &b, &e), OK);
     const char *want[] = {
-        "  --flip                  Mirror it. [default no]\n",
+        "  --[no-]flip             Mirror it. [default no]\n",
         "  --count INT             How many. [1..100; default 5]\n",
         "  --yaw NUMBER            Turn. [deg; -90..90; default 0]\n",
         "  --root PATH             Where to. [required]\n",

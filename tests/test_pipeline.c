@@ -98,7 +98,7 @@ static enum err_code load(const char *yaml, const char *const *sets,
                           struct err *e)
 {
     static const char *const dirs[] = {"s", NULL};
-    struct pipe_options o = {dirs, sets};
+    struct pipe_options o = {.stage_dirs = dirs, .sets = sets};
     buf_init(report, 1 << 20);
     assert_int_equal(file_write_atomic("p.yaml", yaml, strlen(yaml), e), OK);
     return pipeline_load("p.yaml", &o, p, report, e);
@@ -274,7 +274,8 @@ static const struct broken {
      "p.yaml:8:14: error: stage 'fr', parameter 'count': 101 is outside "
      "1..100\n"},
     {HEAD "  fr: {run: frames, from: cat, with: {count: }}\n" STORE, NULL,
-     "p.yaml:4:46: error: count: no value (write \"\" for an empty text)\n"},
+     "p.yaml:4:46: error: count: no value (leave it out, or write \"\" for "
+     "an empty text)\n"},
     {HEAD "  fr: {run: frames, from: cat, with: {at: [1, [2]]}}\n" STORE, NULL,
      "p.yaml:4:47: error: at must be a text, not a list\n"},
     {HEAD "  fr: {run: frames, from: cat, with: 3}\n" STORE, NULL,
@@ -446,7 +447,7 @@ static void descriptions(void **state)
         {"name: a\nkind: sink\nin: \"\"\nparams:\n  - {name: p, type: integer}"
          "\n",
          "a:5:21: error: no parameter type 'integer' (bool int float str path "
-         "enum floats)"},
+         "enum floats folder file model)"},
         {"name: a\nkind: sink\nin: \"\"\nparams:\n  - {name: p, type: int, "
          "default: 9, max: 5}\n",
          "a:5:5: error: parameter 'p': default: 9 is not <= 5"},
@@ -476,7 +477,8 @@ static void commands(void **state)
         const char *script, *want;
     } rows[] = {
         {"kill -9 $$", "'sh --describe' was ended by signal 9"},
-        {"head -c 2000000 /dev/zero", "'sh --describe' wrote more than 1 MiB"},
+        {"head -c 2000000 /dev/zero", "'sh --describe' wrote more than 1 MiB (it prints its description, "
+         "and nothing else)"},
         {"exec >&- 2>&-; echo x >&2", "'sh --describe' ended with status 2"},
         {"printf 'name: [' ",
          "sh --describe:2:1: error: did not find expected node content (while "
@@ -513,7 +515,7 @@ static void no_memory(void **state)
         struct buf report;
         struct err e = {0};
         static const char *const dirs[] = {"s", NULL};
-        struct pipe_options o = {dirs, sets};
+        struct pipe_options o = {.stage_dirs = dirs, .sets = sets};
         assert_int_equal(file_write_atomic("p.yaml", GOOD, strlen(GOOD), &e),
                          OK);
         int64_t before = mem_live();

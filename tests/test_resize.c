@@ -90,6 +90,47 @@ static void same_size_is_identity(void **state)
     tensor_free(&dst);
 }
 
+/* A window is resized as if there were nothing beside it. */
+static void window_is_a_picture(void **state)
+{
+    (void)state;
+    static const int64_t cases[][6] = {
+        /* x0, y0, w, h to w, h */
+        {0, 0, 23, 19, 23, 19},  {5, 3, 10, 12, 10, 12}, {5, 3, 10, 12, 4, 5},
+        {13, 9, 10, 10, 31, 17}, {22, 18, 1, 1, 3, 3},   {0, 4, 23, 1, 7, 1},
+    };
+    struct tensor *src = noise(19, 23, 3, 3);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t *c = cases[i];
+        const int64_t shape[3] = {c[3], c[2], 3};
+        struct tensor *part = tensor_new(DT_U8, 3, shape, NULL);
+        assert_non_null(part);
+        for (int64_t y = 0; y < c[3]; y++)
+            for (int64_t k = 0; k < c[2] * 3; k++)
+                tensor_u8(part)[y * c[2] * 3 + k] =
+                    tensor_u8(src)[((c[1] + y) * 23 + c[0]) * 3 + k];
+        struct tensor *want = image_resize(part, c[5], c[4], NULL);
+        struct tensor *got =
+            image_resize_window(src, c[0], c[1], c[2], c[3], c[5], c[4], NULL);
+        assert_non_null(want);
+        assert_non_null(got);
+        assert_true(tensor_equal(want, got));
+        tensor_free(&part);
+        tensor_free(&want);
+        tensor_free(&got);
+    }
+    static const int64_t out[][4] = {
+        {-1, 0, 5, 5}, {0, -1, 5, 5}, {19, 0, 5, 5},       {0, 15, 5, 5},
+        {0, 0, 0, 5},  {0, 0, 5, 0},  {INT64_MAX, 0, 5, 5}};
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++) {
+        struct err e;
+        assert_null(image_resize_window(src, out[i][0], out[i][1], out[i][2],
+                                        out[i][3], 4, 4, &e));
+        assert_int_equal(e.code, ERR_ARG);
+    }
+    tensor_free(&src);
+}
+
 static void crop_matches_plain(void **state)
 {
     (void)state;
@@ -216,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resize_matches_plain),
         cmocka_unit_test(same_size_is_identity),
+        cmocka_unit_test(window_is_a_picture),
         cmocka_unit_test(crop_matches_plain),
         cmocka_unit_test(crop_of_a_ramp),
         cmocka_unit_test(refuses),

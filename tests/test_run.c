@@ -34,12 +34,12 @@ static void test_progress_texts(void **state)
     char text[200];
     (void)state;
     progress_init(&p, 0);
-    progress_update(&p, 0, 0, -1, 0);
+    progress_update(&p, 0, 0, 0, -1, 0);
     assert_string_equal(progress_line(&p, text, sizeof text), "0 done");
-    progress_update(&p, S, 50, 1000, 0);
+    progress_update(&p, S, 50, 50, 1000, 0);
     assert_string_equal(progress_line(&p, text, sizeof text),
                         "50/1000  5 %  50.0/s  0:19 left");
-    progress_update(&p, 2 * S, 500, 1000, 3);
+    progress_update(&p, 2 * S, 500, 500, 1000, 3);
     assert_string_equal(progress_line(&p, text, sizeof text),
                         "500/1000  50 %  250/s  0:02 left  3 failed");
     assert_string_equal(
@@ -50,14 +50,35 @@ static void test_progress_texts(void **state)
                     (size_t)(w > 1 ? w - 1 : 1));
     /* The rate is that of the last seconds, not of the whole run. */
     for (int64_t k = 3; k <= 60; k++)
-        progress_update(&p, k * S, 500 + (k - 2), 1000, 0);
+        progress_update(&p, k * S, 500 + (k - 2), 500 + (k - 2), 1000, 0);
     assert_in_range((int)(progress_rate(&p) * 100), 99, 101);
     assert_in_range((int)progress_left_s(&p), 430, 450);
     for (int64_t k = 61; k <= 100; k++) /* nothing for 40 s */
-        progress_update(&p, k * S, 558, 1000, 0);
+        progress_update(&p, k * S, 558, 558, 1000, 0);
     assert_in_range((int)(progress_rate(&p) * 100), 557, 559);
-    progress_update(&p, 101 * S, 1000, 1000, 0);
+    progress_update(&p, 101 * S, 1000, 1000, 1000, 0);
     assert_int_equal((int)progress_left_s(&p), 0);
+    /* Three pictures of 25 views each: the views tell, and soon how many there
+     * will be; never a share that is not known. */
+    progress_init(&p, 0);
+    progress_update(&p, 10 * S, 0, 20, 3, 0);
+    assert_string_equal(progress_line(&p, text, sizeof text),
+                        "0/3  20 out  2.00/s");
+    progress_update(&p, 12 * S, 1, 26, 3, 0);
+    assert_string_equal(progress_line(&p, text, sizeof text),
+                        "1/3  ~33 %  26 out  2.17/s  0:24 left");
+    progress_update(&p, 20 * S, 1, 39, 3, 0);
+    assert_string_equal(progress_line(&p, text, sizeof text),
+                        "1/3  ~50 %  39 out  1.95/s  0:20 left");
+    progress_update(&p, 60 * S, 1, 100, 3, 0); /* more than thought */
+    assert_non_null(strstr(progress_line(&p, text, sizeof text), "~99 %"));
+    progress_update(&p, 70 * S, 3, 120, 3, 0);
+    assert_non_null(strstr(progress_line(&p, text, sizeof text), "3/3  100 %"));
+    progress_init(&p, 0);
+    progress_update(&p, S, 0, 0, 0, 0);
+    assert_string_equal(progress_line(&p, text, sizeof text), "nothing to do");
+    assert_string_equal(progress_bar(&p, 80, text, sizeof text),
+                        "nothing to do");
     assert_string_equal(progress_time(7.4, text, sizeof text), "0:07");
     assert_string_equal(progress_time(760, text, sizeof text), "12:40");
     assert_string_equal(progress_time(11109, text, sizeof text), "3:05:09");
@@ -73,14 +94,29 @@ static void test_table(void **state)
     struct err e;
     (void)state;
     buf_init(&b, 10000);
-    assert_int_equal(progress_table(rows, 3, 2 * S, &b, &e), OK);
+    assert_int_equal(progress_table(rows, 3, 2 * S, 0, &b, &e), OK);
+    assert_string_equal(buf_str(&b),
+                        "stage    replicas  in  out  failed    rate  busy\n"
+                        "source          1   -   10       0  5.00/s   0 %\n"
+                        "a-stage         2  10   20       1  5.00/s  50 %\n"
+                        "sink            1  20    -       0  10.0/s  25 %\n");
+    buf_free(&b);
+    const struct progress_row wide[] = {{"a-stage-of-twenty-two", 12, false,
+                                         false, 1234567, 12345678, 1234, S}};
+    for (int columns = 50; columns < 90; columns++) {
+        buf_init(&b, 10000);
+        assert_int_equal(progress_table(wide, 1, S, columns, &b, &e), OK);
+        const char *line = buf_str(&b), *end;
+        for (; (end = strchr(line, '\n')); line = end + 1)
+            assert_in_range(end - line, 40, columns < 60 ? 60 : columns);
+        buf_free(&b);
+    }
+    buf_init(&b, 10000);
+    assert_int_equal(progress_table(wide, 1, S, 60, &b, &e), OK);
     assert_string_equal(
         buf_str(&b),
-        "stage    replicas         in        out   failed        rate   busy\n"
-        "source          1          -         10        0      5.00/s    0 %\n"
-        "a-stage         2         10         20        1      5.00/s   50 %\n"
-        "sink            1         20          -        0      10.0/s   25 "
-        "%\n");
+        "stage          n       in       out  failed       rate  busy\n"
+        "a-stage-of-t  12  1234567  12345678    1234  1234567/s   8 %\n");
     buf_free(&b);
 }
 
@@ -230,6 +266,45 @@ static void test_dead_letters(void **state)
     item_free(&it);
 }
 
+/* Where else it goes: $TMPDIR, /tmp; a name too long for sockets. */
+static void run_folder_elsewhere(void)
+{
+    struct rundir a = {.lock_fd = -1};
+    struct err e = {0};
+    char path[400], where[300];
+    const char *old = getenv("TMPDIR");
+    char *kept = old ? mem_strdup(old) : NULL;
+    setenv("XDG_RUNTIME_DIR", "/no/such/folder", 1);
+    unsetenv("TMPDIR");
+    assert_int_equal(rundir_new(&a, &e), OK);
+    assert_int_equal(strncmp(a.path, "/tmp/facet-", 11), 0);
+    assert_string_equal(a.path, a.real);
+    rundir_free(&a);
+    setenv("TMPDIR", dir, 1);
+    assert_int_equal(rundir_new(&a, &e), OK);
+    assert_int_equal(strncmp(a.path, dir, strlen(dir)), 0);
+    rundir_free(&a);
+    snprintf(where, sizeof where, "%s/%0200d", dir, 0);
+    assert_int_equal(mkdir(where, 0700), 0);
+    setenv("TMPDIR", where, 1);
+    assert_int_equal(rundir_new(&a, &e), OK);
+    assert_int_equal(strncmp(a.real, where, strlen(where)), 0);
+    assert_int_equal(strncmp(a.path, "/proc/", 6), 0);
+    snprintf(path, sizeof path, "%s/x", a.path);
+    assert_int_equal(file_write_atomic(path, "1", 1, &e), OK);
+    snprintf(path, sizeof path, "%s/x", a.real);
+    assert_true(file_exists(path));
+    snprintf(path, sizeof path, "%s", a.real);
+    rundir_free(&a);
+    assert_false(file_is_dir(path));
+    assert_int_equal(rmdir(where), 0);
+    if (kept)
+        setenv("TMPDIR", kept, 1);
+    else
+        unsetenv("TMPDIR");
+    mem_free(kept);
+}
+
 static void test_run_folder(void **state)
 {
     struct rundir a = {.lock_fd = -1}, b = {.lock_fd = -1};
@@ -262,11 +337,7 @@ static void test_run_folder(void **state)
     assert_false(file_is_dir(path));
     rundir_free(&b);
     rundir_free(&b);
-    /* Too long for a socket, or not there: /tmp. */
-    setenv("XDG_RUNTIME_DIR", "/no/such/folder", 1);
-    assert_int_equal(rundir_new(&a, &e), OK);
-    assert_int_equal(strncmp(a.path, "/tmp/facet-", 11), 0);
-    rundir_free(&a);
+    run_folder_elsewhere();
 }
 
 static void test_plan(void **state)
@@ -297,7 +368,7 @@ static void test_plan(void **state)
 static struct exit_info wait_for(pid_t pid)
 {
     struct exit_info x = {0};
-    for (int i = 0; i < 10000 && x.pid != pid; i++)
+    for (int i = 0; i < 600000 && x.pid != pid; i++)
         if (!launcher_local.ended(&x))
             usleep(1000);
     assert_int_equal(x.pid, pid);
@@ -342,12 +413,12 @@ static void test_launcher(void **state)
     /* kill takes what it started along: the pipe is closed by all. */
     l = start("sleep 100 & echo on; wait");
     struct pollfd p = {.fd = l.log_fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, 600000), 1);
     assert_int_equal(read(l.log_fd, text, sizeof text), 3);
     launcher_local.kill(l.pid);
     x = wait_for(l.pid);
     assert_int_equal(x.signal, SIGKILL);
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, 600000), 1);
     assert_int_equal(read(l.log_fd, text, sizeof text), 0);
     close(l.log_fd);
     assert_non_null(strstr(launcher_describe_exit(&x, text, sizeof text),

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
@@ -177,7 +178,7 @@ static void test_paths(void **state)
 static void test_layout(void **state)
 {
     (void)state;
-    struct store_key k = {"id1/v", "1.mp4", "train", "id1", 3, -1};
+    struct store_key k = {"id1/v", "1.mp4", "train", "id1", 3, -1, -1};
     static const struct {
         enum store_layout layout;
         enum store_file file;
@@ -202,15 +203,25 @@ static void test_layout(void **state)
                                         "a/__b/c", "a/_/_b/c", "x/a/b/c"};
     char *seen[6];
     for (size_t i = 0; i < 6; i++) {
-        struct store_key n = {names[i], "s", "", "a", 0, -1};
+        struct store_key n = {names[i], "s", "", "a", 0, -1, -1};
         seen[i] = store_file_path(STORE_IDENTITY, STORE_FRAME, &n, "png");
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(seen[i], seen[j]);
     }
     for (size_t i = 0; i < 6; i++)
         mem_free(seen[i]);
+    /* ... nor do a view of one and a sample of another: a.jpg 1 12, a.jpg_1 12
+     */
+    struct store_key view = {"a/b", "a.jpg", "", "a", 1, -1, 12};
+    struct store_key sample = {"a/b", "a.jpg_1", "", "a", 12, -1, -1};
+    seen[0] = store_file_path(STORE_IDENTITY, STORE_GENERATED, &view, "png");
+    seen[1] = store_file_path(STORE_IDENTITY, STORE_FRAME, &sample, "png");
+    assert_string_equal(seen[0], "all/a/b__a.jpg_1_12.png");
+    assert_string_not_equal(seen[0], seen[1]);
+    mem_free(seen[0]);
+    mem_free(seen[1]);
     struct err e = {0};
-    struct store_key odd = {"id/../..", "s", "", "", 0, -1};
+    struct store_key odd = {"id/../..", "s", "", "", 0, -1, -1};
     assert_int_equal(store_check_key(STORE_PAIRS, &odd, &e), ERR_DATA);
     odd.name = "ok";
     odd.snippet = "a/b";
@@ -227,12 +238,22 @@ static void test_write_read(void **state)
     (void)state;
     struct store *s;
     struct err e = {0};
-    assert_int_equal(store_open(at("s"), STORE_PAIRS, &s, &e), OK);
-    assert_int_equal(store_put(s, "n/b/frame_0.jpg", "xyz", 3, &e), OK);
+    assert_int_equal(store_open(at("s"), STORE_PAIRS, NULL, &s, &e), OK);
+    char sum[STORE_SUM];
+    enum store_put_how how;
+    assert_int_equal(
+        store_put(s, "n/b/frame_0.jpg", "xyz", 3, false, sum, &how, &e), OK);
+    assert_int_equal(how, STORE_NEW);
+    assert_int_equal(strlen(sum), 2 + 32);
+    assert_false(store_has(s, "n/b/frame_0.jpg")); /* no row, no file */
+    assert_int_equal(store_put(s, "../out", "x", 1, false, sum, &how, &e),
+                     ERR_DATA);
+    log_ok(s, "n", "b", "1", "2", "no face");
     assert_true(store_has(s, "n/b/frame_0.jpg"));
     assert_false(store_has(s, "n/b"));
-    assert_int_equal(store_put(s, "../out", "x", 1, &e), ERR_DATA);
-    log_ok(s, "n", "b", "1", "2", "no face");
+    assert_int_equal(
+        store_put(s, "n/b/frame_0.jpg", "xyz", 3, false, sum, &how, &e), OK);
+    assert_int_equal(how, STORE_SAME);
     log_ok(s, "n", "b", "0", "2", "ok");
     log_ok(s, "n", "a", "", "", "decode error");
     log_ok(s, "n", "c", "0", "1", "ok");
@@ -267,7 +288,7 @@ static void test_write_read(void **state)
     assert_false(store_done_find(d, "n", "z", &en));
     store_done_free(&d);
     /* Another layout in the same folder is refused. */
-    assert_int_equal(store_open(at("s"), STORE_VIEWS, &s, &e), ERR_ARG);
+    assert_int_equal(store_open(at("s"), STORE_VIEWS, NULL, &s, &e), ERR_ARG);
     assert_non_null(strstr(e.text, "pairs"));
 }
 
@@ -278,7 +299,7 @@ static void test_outcomes(void **state)
     struct store *s;
     struct err e = {0};
     struct store_totals t;
-    assert_int_equal(store_open(dir, STORE_PAIRS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
     log_ok(s, "n", "a", "", "", "decode error"); /* whole snippet */
     log_ok(s, "n", "b", "0", "2", "no face");
     log_ok(s, "n", "b", "1", "2", "ok");
@@ -287,7 +308,7 @@ static void test_outcomes(void **state)
     store_close(&s);
     assert_int_equal(t.finished, 2);
     /* A second run: a and b/0 succeed, b/1 seems to fail now. */
-    assert_int_equal(store_open(dir, STORE_PAIRS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
     log_ok(s, "n", "a", "0", "2", "ok");
     log_ok(s, "n", "a", "1", "2", "ok");
     log_ok(s, "n", "b", "0", "2", "ok");
@@ -308,12 +329,12 @@ static void test_views_fold(void **state)
     struct store *s;
     struct err e = {0};
     struct store_totals t;
-    assert_int_equal(store_open(dir, STORE_VIEWS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_VIEWS, NULL, &s, &e), OK);
     log_ok(s, "n", "a", "0", "1", "no face"); /* of the sample */
     assert_int_equal(store_finish(s, &t, &e), OK);
     store_close(&s);
     assert_int_equal(t.finished, 1);
-    assert_int_equal(store_open(dir, STORE_VIEWS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_VIEWS, NULL, &s, &e), OK);
     for (int v = 0; v < 3; v++) {
         char number[8];
         snprintf(number, sizeof number, "%d", v);
@@ -339,7 +360,7 @@ static void test_torn_and_damaged(void **state)
     (void)state;
     struct store *s;
     struct err e = {0};
-    assert_int_equal(store_open(dir, STORE_PAIRS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
     log_ok(s, "n", "a", "0", "1", "ok");
     log_ok(s, "n", "b", "0", "1", "ok");
     log_ok(s, "n", "c", "0", "1", "ok");
@@ -364,7 +385,7 @@ static void test_torn_and_damaged(void **state)
     assert_int_equal(store_scan_damaged(scan), 1);
     store_scan_close(&scan);
     /* Opening again merges it and clears up. */
-    assert_int_equal(store_open(dir, STORE_PAIRS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
     store_close(&s);
     assert_false(file_exists(at(".facet/writer-1")));
     assert_true(file_exists(at("index.csv")));
@@ -377,7 +398,7 @@ static void test_import(void **state)
     struct store *s;
     struct err e = {0};
     struct store_totals t;
-    assert_int_equal(store_open(dir, STORE_PAIRS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
     log_ok(s, "n", "a,\"b\"", "0", "1", "ok");
     log_ok(s, "n", "c", "0", "1", "no face");
     assert_int_equal(store_finish(s, NULL, &e), OK);
@@ -386,7 +407,7 @@ static void test_import(void **state)
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s/.facet'", dir);
     assert_int_equal(system(command), 0);
-    assert_int_equal(store_open(dir, STORE_PAIRS, &s, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
     log_ok(s, "n", "c", "0", "1", "no face");
     assert_int_equal(store_finish(s, &t, &e), OK);
     store_close(&s);
@@ -408,7 +429,7 @@ static int write_all(const char *root, int part, int parts, bool finish)
 {
     struct store *s;
     struct err e = {0};
-    if (store_open(root, STORE_PAIRS, &s, &e) != OK) {
+    if (store_open(root, STORE_PAIRS, NULL, &s, &e) != OK) {
         fprintf(stderr, "%s\n", e.text);
         return 2;
     }
@@ -420,13 +441,17 @@ static int write_all(const char *root, int part, int parts, bool finish)
         snprintf(rel, sizeof rel, "id%d/v/%s/frame_%d.jpg", clip % 3, snippet,
                  i);
         memset(data, 'a' + k % 26, sizeof data);
-        if (clip % 5 != 4 && store_put(s, rel, data, sizeof data, &e) != OK)
+        char sum[STORE_SUM] = "";
+        enum store_put_how how;
+        if (clip % 5 != 4 &&
+            store_put(s, rel, data, sizeof data, false, sum, &how, &e) != OK)
             return 2;
         char name[16];
         snprintf(name, sizeof name, "id%d/v", clip % 3);
         struct store_row r = row_of(name, snippet, number, "4",
                                     clip % 5 == 4 ? "no face" : "ok");
         r.v[COL_FRAME] = clip % 5 == 4 ? "" : rel;
+        r.v[COL_FRAME_SUM] = sum;
         if (store_log(s, &r, &e) != OK)
             return 2;
     }
@@ -461,21 +486,26 @@ static void assert_same_tree(const char *a, const char *b)
 static void test_kill(void **state)
 {
     (void)state;
-    char whole[300], torn[300];
+    char whole[300], torn[300], timed[300];
     snprintf(whole, sizeof whole, "%s/whole", dir);
+    snprintf(timed, sizeof timed, "%s/timed", dir);
     snprintf(torn, sizeof torn, "%s/torn", dir);
     assert_int_equal(write_all(whole, 0, 1, true), 0);
     struct rng rng;
     rng_seed(&rng, 7);
-    int kills = 0;
+    int kills = 0, status;
+    /* However fast the machine is now, most kills are to come in the middle. */
+    int64_t span = clock_ns();
+    assert_int_equal(waitpid(spawn(timed, 0, 1), &status, 0) > 0, 1);
+    assert_int_equal(status, 0);
+    span = (clock_ns() - span) / 1000 + 1;
     for (int round = 0; round < 60; round++) {
         int parts = 1 + round % 2; /* one writer, then two at once */
         pid_t pid[2];
         for (int p = 0; p < parts; p++)
             pid[p] = spawn(torn, p, parts);
-        usleep((useconds_t)rng_below(&rng, 6000));
+        usleep((useconds_t)rng_below(&rng, (uint64_t)span));
         for (int p = 0; p < parts; p++) {
-            int status;
             if (rng_below(&rng, 4) > 0)
                 kill(pid[p], SIGKILL);
             assert_int_equal(waitpid(pid[p], &status, 0), pid[p]);
@@ -517,7 +547,7 @@ static void test_disk_full(void **state)
         struct store *s;
         struct err e = {0};
         struct store_totals t;
-        if (store_open(dir, STORE_PAIRS, &s, &e) != OK)
+        if (store_open(dir, STORE_PAIRS, NULL, &s, &e) != OK)
             _exit(10);
         signal(SIGXFSZ, SIG_IGN);
         struct rlimit limit;
@@ -527,7 +557,10 @@ static void test_disk_full(void **state)
         if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
             _exit(9);
         static char big[5000];
-        if (store_put(s, "n/a/frame_0.jpg", big, sizeof big, &e) != ERR_IO ||
+        char sum[STORE_SUM];
+        enum store_put_how how;
+        if (store_put(s, "n/a/frame_0.jpg", big, sizeof big, false, sum, &how,
+                      &e) != ERR_IO ||
             !strstr(e.text, "n/a/frame_0.jpg") ||
             store_has(s, "n/a/frame_0.jpg"))
             _exit(11);
@@ -565,11 +598,13 @@ static void test_read_only(void **state)
     FILE *f = fopen(at("file"), "w");
     assert_non_null(f);
     fclose(f);
-    assert_int_equal(store_open(at("file/s"), STORE_PAIRS, &s, &e), ERR_IO);
+    assert_int_equal(store_open(at("file/s"), STORE_PAIRS, NULL, &s, &e),
+                     ERR_IO);
     assert_non_null(strstr(e.text, "file"));
-    assert_int_equal(store_open("/proc/facet", STORE_PAIRS, &s, &e), ERR_IO);
+    assert_int_equal(store_open("/proc/facet", STORE_PAIRS, NULL, &s, &e),
+                     ERR_IO);
     assert_non_null(strstr(e.text, "/proc/facet"));
-    assert_int_equal(store_open("", STORE_PAIRS, &s, &e), ERR_ARG);
+    assert_int_equal(store_open("", STORE_PAIRS, NULL, &s, &e), ERR_ARG);
 }
 
 static void test_bare_tree(void **state)
@@ -652,13 +687,15 @@ static void test_landmark_file(void **state)
 static enum err_code whole_life(const char *root, struct err *e)
 {
     struct store *s;
-    enum err_code rc = store_open(root, STORE_IDENTITY, &s, e);
+    enum err_code rc = store_open(root, STORE_IDENTITY, NULL, &s, e);
     if (rc)
         return rc;
     struct store_row r = row_of("n/v", "a", "0", "1", "ok");
     r.v[COL_IDENTITY] = "n";
     r.v[COL_FRAME] = "train/n/v__a_0.jpg";
-    rc = store_put(s, r.v[COL_FRAME], "x", 1, e);
+    char sum[STORE_SUM];
+    enum store_put_how how;
+    rc = store_put(s, r.v[COL_FRAME], "x", 1, false, sum, &how, e);
     if (!rc)
         rc = store_log(s, &r, e);
     if (!rc)

@@ -59,8 +59,10 @@ static enum err_code add(const struct sheet_options *o, int64_t i, int64_t n,
     /* One source for all, whoever comes first. */
     struct tensor *source = grey(8, 8, 200);
     c.source = source;
+    enum sheet_how how = SHEET_CELL;
     enum err_code rc =
-        source ? sheet_add(o, &c, made, e) : err_set(e, ERR_NOMEM, "no memory");
+        source ? sheet_add(o, &c, &how, e) : err_set(e, ERR_NOMEM, "no memory");
+    *made = !rc && how == SHEET_MADE;
     tensor_free(&source);
     tensor_free(&t);
     return rc;
@@ -158,20 +160,20 @@ static void test_refused(void **state)
     struct err e = {0};
     struct sheet_cell c = {
         .name = "a", .snippet = "b", .count = 1, .label = ""};
-    bool made;
+    enum sheet_how how;
     c.name = "../a";
-    assert_int_equal(sheet_add(&o, &c, &made, &e), ERR_DATA);
+    assert_int_equal(sheet_add(&o, &c, &how, &e), ERR_DATA);
     c.name = "a";
     c.index = 1;
-    assert_int_equal(sheet_add(&o, &c, &made, &e), ERR_DATA);
+    assert_int_equal(sheet_add(&o, &c, &how, &e), ERR_DATA);
     c.index = -1;
-    assert_int_equal(sheet_add(&o, &c, &made, &e), ERR_DATA);
+    assert_int_equal(sheet_add(&o, &c, &how, &e), ERR_DATA);
     c.index = 0;
     c.count = SHEET_MAX_CELLS + 1;
-    assert_int_equal(sheet_add(&o, &c, &made, &e), ERR_DATA);
+    assert_int_equal(sheet_add(&o, &c, &how, &e), ERR_DATA);
     c.count = 1;
     o.root = "/proc/facet";
-    assert_int_equal(sheet_add(&o, &c, &made, &e), ERR_IO);
+    assert_int_equal(sheet_add(&o, &c, &how, &e), ERR_IO);
 }
 
 static enum err_code whole_sheet(const struct sheet_options *o, struct err *e)

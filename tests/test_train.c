@@ -171,7 +171,7 @@ static enum err_code begin(struct run *r, const struct train_options *o,
     };
     const struct train_host host = {&r->host,  on_text,     on_report,
                                     on_enough, on_stopping, "lr: 0.05\n",
-                                    command};
+                                    command, NULL};
     return trainer_new(&mine, &task, &host, &r->t, e);
 }
 

@@ -42,6 +42,8 @@ static struct item *full_item(void)
     assert_int_equal(item_set_i64(it, "lo", INT64_MIN, NULL), OK);
     assert_int_equal(item_set_i64(it, "hi", INT64_MAX, NULL), OK);
     assert_int_equal(item_set_f64(it, "yaw", -0.1, NULL), OK);
+    assert_int_equal(item_set_f64(it, "unknown", (double)NAN, NULL), OK);
+    assert_int_equal(item_set_f64(it, "far", -(double)INFINITY, NULL), OK);
     assert_int_equal(item_set_bool(it, "yes", true, NULL), OK);
     assert_int_equal(item_set_bool(it, "no", false, NULL), OK);
     assert_int_equal(item_set_nil(it, "none", NULL), OK);
@@ -139,15 +141,9 @@ static void encode_refuses(void **state)
 {
     (void)state;
     int64_t live = mem_live();
-    struct item *it = item_new(NULL);
+    struct item *it;
     struct wire_msg msg;
     struct err e = {0};
-    assert_int_equal(item_set_f64(it, "x", (double)NAN, NULL), OK);
-    assert_int_equal(wire_encode(it, &msg, &e), ERR_DATA);
-    assert_non_null(strstr(e.text, "'x'"));
-    assert_int_equal(msg.n, 0);
-    item_free(&it);
-
     it = item_new(NULL); /* 20 strings of 1 MiB: no reader would take it */
     char *s = mem_alloc(ITEM_MAX_STR);
     memset(s, 'a', ITEM_MAX_STR - 1);

@@ -64,6 +64,73 @@ static void aliases(void **state)
     yaml_node_free(&top);
 }
 
+/* The keys and values of a map as "k=v k=v". */
+static const char *flat(const struct yaml_node *map, char out[200])
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < map->n; i++)
+        n += (size_t)snprintf(out + n, 200 - n, "%s%s=%s", i ? " " : "",
+                              map->keys[i]->text,
+                              map->items[i]->text ? map->items[i]->text : "+");
+    return out;
+}
+
+/* What PyYAML makes of the same texts. */
+static void merges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want; /* of the key `t` */
+    } rows[] = {
+        {"a: &a {x: 1, y: 2}\nt: {<<: *a, z: 3}\n", "x=1 y=2 z=3"},
+        {"a: &a {x: 1, y: 2}\nt: {y: 9, <<: *a}\n", "x=1 y=9"},
+        {"a: &a {x: 1}\nb: &b {x: 2, y: 2}\nt:\n  <<: [*a, *b]\n", "x=1 y=2"},
+        {"a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nt: {<<: *b, z: 3}\n",
+         "x=1 y=2 z=3"},
+        {"t: {<<: {x: 1}, y: 2}\n", "x=1 y=2"},
+        {"s: {<<: &k {x: 1}}\nt: *k\n", "x=1"}, /* the anchor outlives it */
+        {"a: &a {x: {p: 1}, y: ~}\nt: {<<: *a, x: 5}\n", "y=~ x=5"},
+        {"a: &a {}\nt: {<<: *a, z: 1}\n", "z=1"},
+        {"t: {'<<': 1, z: 1}\n", "<<=1 z=1"}, /* in quotes it is a name */
+        {"a: &a {x: 1}\r\nt:\r\n  <<: *a\r\n  z: 2\r\n", "x=1 z=2"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t before = mem_live();
+        struct yaml_node *top;
+        struct err e;
+        char got[200];
+        assert_int_equal(read_text(rows[i].text, &top, &e), OK);
+        assert_string_equal(flat(yaml_get(top, "t"), got), rows[i].want);
+        yaml_node_free(&top);
+        assert_int_equal(mem_live(), before);
+    }
+}
+
+/* A byte order mark is no text, and moves no place. */
+static void marks(void **state)
+{
+    (void)state;
+    struct yaml_node *top;
+    struct err e;
+    assert_int_equal(read_text("\xef\xbb\xbf"
+                               "a: {b: ~, c: NULL, d: Null, e: '~'}\n",
+                               &top, &e),
+                     OK);
+    const struct yaml_node *a = yaml_get(top, "a");
+    assert_int_equal(top->keys[0]->column, 1);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(yaml_is_null(a->items[i]), i < 3);
+    yaml_node_free(&top);
+    assert_int_equal(read_text("\xef\xbb\xbf"
+                               "a: b: c\n",
+                               &top, &e),
+                     ERR_DATA);
+    assert_string_equal(
+        e.text,
+        "f.yaml:1:5: error: mapping values are not allowed in this context");
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -99,8 +166,22 @@ static void refused(void **state)
         {"a: b: c\n",
          "f.yaml:1:5: error: mapping values are not allowed in this context"},
         {"a:\n\t- x\n",
-         "f.yaml:2:1: error: found character that cannot start any token "
-         "(while scanning for the next token at line 2)"},
+         "f.yaml:2:1: error: a tab indents this line: use spaces"},
+        {"Ã©: Ã©\na:\n  b: 1\n  \tc: 2\n",
+         "f.yaml:4:3: error: a tab indents this line: use spaces"},
+        {"a: @x\n", "f.yaml:1:4: error: found character that cannot start any "
+                    "token (while scanning for the next token at line 1)"},
+        {"\xff\xfe"
+         "a",
+         "f.yaml:1:1: error: UTF-16: save it as UTF-8"},
+        {"a: &a 1\nb:\n  <<: *a\n",
+         "f.yaml:1:4: error: '<<' merges a map or a list of maps, not a text"},
+        {"b: {<<: }\n", "f.yaml:1:9: error: '<<' merges a map or a list of "
+                        "maps, not no value"},
+        {"b: {<<: [{a: 1}, [2]]}\n",
+         "f.yaml:1:18: error: '<<' merges a map or a list of maps, not a list"},
+        {"a: &a {x: 1}\nb: {<<: *a, <<: *a}\n",
+         "f.yaml:2:13: error: key '<<' occurs twice (first in line 2)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct yaml_node *top;
@@ -186,8 +267,9 @@ static void laughs(void **state)
 static void noise(void **state)
 {
     (void)state;
-    const char *good = "version: 1\nvars: {a: &x 'b', c: \"d\\n\"}\n"
-                       "stages:\n  s: {run: x, from: [a, b.c], with: *x}\n";
+    const char *good =
+        "version: 1\nvars: {a: &x 'b', c: \"d\\n\"}\n"
+        "stages:\n  s: {run: x, from: [a, b.c], with: *x, <<: {q: 1}}\n";
     size_t n = strlen(good);
     char text[200];
     struct rng r;
@@ -209,7 +291,8 @@ static void noise(void **state)
 static void no_memory(void **state)
 {
     (void)state;
-    const char *text = "a: &x {k: [1, 2, 3]}\nb: *x\nc: 'd'\n";
+    const char *text = "a: &x {k: [1, 2, 3]}\nb: *x\nc: 'd'\n"
+                       "e: {<<: [*x, {m: 1}], k: 2, <: [n, o]}\n";
     bool failed = true;
     for (uint64_t nth = 1; failed; nth++) {
         int64_t before = mem_live();
@@ -241,7 +324,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions), cmocka_unit_test(aliases),
-        cmocka_unit_test(refused),   cmocka_unit_test(limits),
+        cmocka_unit_test(refused),   cmocka_unit_test(merges),
+        cmocka_unit_test(marks),     cmocka_unit_test(limits),
         cmocka_unit_test(laughs),    cmocka_unit_test(noise),
         cmocka_unit_test(no_memory), cmocka_unit_test(files),
     };

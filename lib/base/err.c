@@ -18,6 +18,33 @@ static const char *const words[ERR_COUNT] = {
     [ERR_STATE] = "state",
 };
 
+/* Cut the middle out of text[n] so that `keep` bytes are left, the last ones
+ * among them: where a cause stands, and where a path's name. */
+static size_t cut_middle(char *text, size_t n, size_t keep)
+{
+    const size_t tail = 80;
+    if (n <= keep)
+        return n;
+    memmove(text + keep - tail, text + n - tail, tail + 1);
+    memcpy(text + keep - tail - 3, "...", 3);
+    return keep;
+}
+
+/* Append ": cause" to text[size]. What is too long (a path, mostly) loses its
+ * middle: a text without its cause helps nobody. */
+static void append_cause(char *text, size_t size, const char *cause)
+{
+    char last[sizeof((struct err *)0)->text];
+    snprintf(last, sizeof last, "%s", cause);
+    size_t used = strlen(text), n = strlen(last), room = size - 3;
+    if (used + n > room) {
+        size_t half = room / 2;
+        used = cut_middle(text, used, n < half ? room - n : half);
+        cut_middle(last, n, room - used);
+    }
+    snprintf(text + used, size - used, ": %s", last);
+}
+
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
     if (e) {
@@ -42,11 +69,10 @@ enum err_code err_errno(struct err *e, enum err_code code, int errno_value,
         va_start(ap, fmt);
         vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
-        size_t used = strlen(text);
         char why[128];
         /* The GNU form: returns the text, which may not be in `why`. */
         const char *w = strerror_r(errno_value, why, sizeof why);
-        snprintf(text + used, sizeof text - used, ": %s", w);
+        append_cause(text, sizeof text, w);
         e->code = code;
         memcpy(e->text, text, sizeof text);
     }
@@ -62,8 +88,7 @@ enum err_code err_wrap(struct err *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    size_t used = strlen(text);
-    snprintf(text + used, sizeof text - used, ": %s", e->text);
+    append_cause(text, sizeof text, e->text);
     memcpy(e->text, text, sizeof text);
     return e->code;
 }

@@ -13,7 +13,7 @@
 
 #include "lib/base/mem.h"
 
-#define WALK_DEPTH 32
+#define LONG_NAME 200 /* bytes: with what is added it stays below 255 */
 
 enum err_code file_read(const char *path, size_t max, struct buf *b,
                         struct err *e)
@@ -150,21 +150,63 @@ enum err_code file_publish(const char *tmp, const char *path, struct err *e)
     return rc;
 }
 
+static bool no_locks(int why)
+{
+    return why == ENOLCK || why == ENOSYS || why == EOPNOTSUPP;
+}
+
+int file_flock(int fd, int op)
+{
+    int rc = flock(fd, op);
+    if (rc == 0 || !no_locks(errno))
+        return rc;
+    struct flock l = {.l_type = op & LOCK_EX   ? F_WRLCK
+                                : op & LOCK_SH ? F_RDLCK
+                                               : F_UNLCK,
+                      .l_whence = SEEK_SET};
+    rc = fcntl(fd, op & LOCK_NB ? F_OFD_SETLK : F_OFD_SETLKW, &l);
+    if (rc != 0 && errno == EACCES)
+        errno = EWOULDBLOCK;
+    return rc;
+}
+
+enum err_code file_lock_error(const char *path, int why, struct err *e)
+{
+    if (!no_locks(why))
+        return err_errno(e, ERR_IO, why, "cannot lock '%s'", path);
+    return err_set(e, ERR_IO,
+                   "cannot lock '%s': this file system has no locks (%s): "
+                   "choose a folder on a local disk and copy it there when the "
+                   "run is over",
+                   path, strerror(why));
+}
+
 enum err_code file_lock(const char *path, int *fd, struct err *e)
 {
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*fd < 0)
         return err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
-    while (flock(*fd, LOCK_EX) != 0) {
+    while (file_flock(*fd, LOCK_EX) != 0) {
         if (errno == EINTR)
             continue;
-        enum err_code rc =
-            err_errno(e, ERR_IO, errno, "cannot lock '%s'", path);
+        enum err_code rc = file_lock_error(path, errno, e);
         close(*fd);
         *fd = -1;
         return rc;
     }
     return OK;
+}
+
+char *file_temporary_stem(const char *path)
+{
+    const char *base = path_base(path);
+    int folder = (int)(base - path);
+    if (strlen(base) <= LONG_NAME)
+        return mem_printf("%.*s.tmp-%s-", folder, path, base);
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *p = base; *p; p++)
+        h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    return mem_printf("%.*s.tmp-%016llx-", folder, path, (unsigned long long)h);
 }
 
 enum err_code file_atomic_open(struct file_atomic *f, const char *path,
@@ -173,8 +215,10 @@ enum err_code file_atomic_open(struct file_atomic *f, const char *path,
     enum err_code rc = OK;
     char *dir = folder_of(path);
     *f = (struct file_atomic){.fd = -1, .path = path};
-    if (dir)
-        f->tmp = mem_printf("%s/.tmp-%s-XXXXXX", dir, path_base(path));
+    char *stem = dir ? file_temporary_stem(path) : NULL;
+    if (stem)
+        f->tmp = mem_printf("%sXXXXXX", stem);
+    mem_free(stem);
     if (!f->tmp)
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
     if (!rc)
@@ -240,8 +284,9 @@ enum err_code file_remove_temporaries(const char *path, struct err *e)
     enum err_code rc = OK;
     DIR *d = NULL;
     char *dir = folder_of(path);
-    char *stem = mem_printf(".tmp-%s-", path_base(path));
-    if (!dir || !stem) {
+    char *whole = file_temporary_stem(path);
+    const char *stem = whole ? path_base(whole) : "";
+    if (!dir || !whole) {
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
         goto out;
     }
@@ -263,7 +308,7 @@ enum err_code file_remove_temporaries(const char *path, struct err *e)
 out:
     if (d)
         closedir(d);
-    mem_free(stem);
+    mem_free(whole);
     mem_free(dir);
     return rc;
 }
@@ -304,131 +349,4 @@ void path_ext(const char *path, char out[16])
             out[n++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
         }
     out[n] = 0;
-}
-
-struct walk {
-    const char *root;
-    size_t max;
-    struct file_list *out;
-    struct {
-        dev_t dev;
-        ino_t ino;
-    } trail[WALK_DEPTH]; /* the folders we are inside of, against cycles */
-};
-
-static enum err_code walk_folder(struct walk *w, const char *rel, int depth,
-                                 struct err *e);
-
-/* Append s (taken over, also on failure) to a list that grows at each power
- * of two. */
-static enum err_code list_add(char ***list, size_t *n, char *s, struct err *e)
-{
-    char **grown = *list;
-    if (s && (*n & (*n - 1)) == 0)
-        grown = mem_resize(grown, *n ? 2 * *n : 1, sizeof *grown);
-    if (!s || !grown) {
-        mem_free(s);
-        return err_set(e, ERR_NOMEM, "no memory for a listing");
-    }
-    *list = grown;
-    grown[(*n)++] = s;
-    return OK;
-}
-
-static enum err_code walk_entry(struct walk *w, const char *rel,
-                                const char *name, int depth, struct err *e)
-{
-    enum err_code rc = OK;
-    char *path = path_join(rel, name);
-    char *full = path ? path_join(w->root, path) : NULL;
-    struct stat st;
-    if (!full) {
-        rc = err_set(e, ERR_NOMEM, "no memory for a path");
-    } else if (stat(full, &st) != 0) {
-        /* a dangling link, or gone since: nothing to list */
-    } else if (S_ISDIR(st.st_mode)) {
-        rc = walk_folder(w, path, depth + 1, e);
-    } else if (S_ISREG(st.st_mode)) {
-        if (w->out->n >= w->max) {
-            rc = err_set(e, ERR_DATA, "more than %zu files below '%s'", w->max,
-                         w->root);
-        } else {
-            rc = list_add(&w->out->names, &w->out->n, path, e);
-            path = NULL;
-        }
-    }
-    mem_free(path);
-    mem_free(full);
-    return rc;
-}
-
-static enum err_code walk_folder(struct walk *w, const char *rel, int depth,
-                                 struct err *e)
-{
-    if (depth >= WALK_DEPTH)
-        return err_set(e, ERR_DATA, "folders nest deeper than %d in '%s'",
-                       WALK_DEPTH, w->root);
-    char *full = *rel ? path_join(w->root, rel) : mem_strdup(w->root);
-    if (!full)
-        return err_set(e, ERR_NOMEM, "no memory for a path");
-    DIR *d = opendir(full);
-    struct stat st;
-    enum err_code rc = OK;
-    if (!d && depth > 0) {
-        struct err why;
-        err_errno(&why, ERR_IO, errno, "cannot open folder '%s'", full);
-        rc = list_add(&w->out->unreadable, &w->out->n_unreadable,
-                      mem_strdup(why.text), e);
-        goto out;
-    }
-    if (!d || fstat(dirfd(d), &st) != 0) {
-        rc = err_errno(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
-                       "cannot open folder '%s'", full);
-        goto out;
-    }
-    for (int i = 0; i < depth; i++)
-        if (w->trail[i].dev == st.st_dev && w->trail[i].ino == st.st_ino)
-            goto out; /* a link back up */
-    w->trail[depth].dev = st.st_dev;
-    w->trail[depth].ino = st.st_ino;
-    struct dirent *entry;
-    while (!rc && (entry = readdir(d)))
-        if (entry->d_name[0] != '.')
-            rc = walk_entry(w, rel, entry->d_name, depth, e);
-out:
-    if (d)
-        closedir(d);
-    mem_free(full);
-    return rc;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-enum err_code file_walk(const char *root, size_t max_files,
-                        struct file_list *out, struct err *e)
-{
-    *out = (struct file_list){0};
-    struct walk w = {.root = root, .max = max_files, .out = out};
-    enum err_code rc = walk_folder(&w, "", 0, e);
-    if (rc) {
-        file_list_free(out);
-        return rc;
-    }
-    if (out->n)
-        qsort(out->names, out->n, sizeof *out->names, by_bytes);
-    return OK;
-}
-
-void file_list_free(struct file_list *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        mem_free(l->names[i]);
-    mem_free(l->names);
-    for (size_t i = 0; i < l->n_unreadable; i++)
-        mem_free(l->unreadable[i]);
-    mem_free(l->unreadable);
-    *l = (struct file_list){0};
 }

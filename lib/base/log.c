@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/text.h"
+
 static char log_prefix[64];
 static enum log_level log_lowest = LOG_INFO;
 
@@ -43,6 +45,7 @@ void log_line(enum log_level level, const char *fmt, ...)
     vsnprintf(line + used, sizeof line - used - 1, fmt, ap);
     va_end(ap);
     used = strlen(line);
+    text_plain(line, used); /* names of files may hold anything */
     line[used++] = '\n';
     for (size_t done = 0; done < used;) {
         ssize_t w = write(STDERR_FILENO, line + done, used - done);

@@ -13,6 +13,13 @@
 
 #define PIECE ((size_t)1 << 20)
 
+void hash_bytes(const void *data, size_t n, char hex[33])
+{
+    XXH128_hash_t h = XXH3_128bits(data, n);
+    (void)snprintf(hex, 33, "%016llx%016llx", (unsigned long long)h.high64,
+                   (unsigned long long)h.low64);
+}
+
 enum err_code hash_file(const char *path, char hex[33], struct err *e)
 {
     XXH3_state_t state;

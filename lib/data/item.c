@@ -374,6 +374,8 @@ static bool near(double a, double b, double tol)
 {
     if (isnan(a) || isnan(b))
         return isnan(a) && isnan(b);
+    if (isinf(a) || isinf(b)) /* within no tolerance of anything else */
+        return !(a < b || a > b);
     double d = fabs(a - b);
     return d <= tol || d <= tol * fmax(fabs(a), fabs(b)) || !(a < b || a > b);
 }

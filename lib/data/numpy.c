@@ -2,7 +2,6 @@
 #include "lib/data/numpy.h"
 
 #include <ctype.h>
-#include <math.h>
 #include <string.h>
 
 static const char *const names[DT_COUNT] = {
@@ -81,8 +80,6 @@ enum err_code numpy_scalar(const char *name, size_t n, const void *data,
         out->f = (double)f;
         if (size == 8)
             memcpy(&out->f, p, sizeof out->f);
-        if (!isfinite(out->f))
-            return err_set(e, ERR_DATA, "not a finite number");
         return OK;
     }
     if (s[1] == 'b') {

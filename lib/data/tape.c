@@ -136,10 +136,7 @@ struct tape *tape_read_stream(FILE *f, const char *name, struct err *e)
 
 struct tape *tape_write_stream(FILE *f, const char *name, struct err *e)
 {
-    struct tape *t = tape_make(f, name, true, e);
-    if (t && write_bytes(t, MAGIC, MAGIC_BYTES, e))
-        tape_free(&t);
-    return t;
+    return tape_make(f, name, true, e);
 }
 
 struct tape *tape_open_read(const char *path, struct err *e)
@@ -172,19 +169,20 @@ struct tape *tape_open_read(const char *path, struct err *e)
 /* Open a new file beside t->path, under a name that no other process uses. */
 static enum err_code open_temporary(struct tape *t, struct err *e)
 {
-    const char *base = path_base(t->path);
-    size_t dir = (size_t)(base - t->path);
+    char *stem = file_temporary_stem(t->path);
     int fd = -1;
     for (int i = 0; i < 100 && fd < 0; i++) {
         mem_free(t->tmp);
-        t->tmp = mem_printf("%.*s.tmp-%s-%ld-%d", (int)dir, t->path, base,
-                            (long)getpid(), i);
-        if (!t->tmp)
+        t->tmp = stem ? mem_printf("%s%ld-%d", stem, (long)getpid(), i) : NULL;
+        if (!t->tmp) {
+            mem_free(stem);
             return err_set(e, ERR_NOMEM, "no memory for a path");
+        }
         fd = open(t->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST)
             break;
     }
+    mem_free(stem);
     if (fd >= 0)
         t->f = fdopen(fd, "wb");
     if (t->f)
@@ -241,10 +239,6 @@ struct tape *tape_open_write(const char *path, struct err *e)
         if (make_parents(path, e) || open_temporary(t, e))
             goto fail;
     }
-    if (write_bytes(t, MAGIC, MAGIC_BYTES, e)) {
-        tape_abort(&t);
-        return NULL;
-    }
     return t;
 fail:
     tape_free(&t);
@@ -299,8 +293,18 @@ void tape_abort(struct tape **t)
 
 /* Writing */
 
+/* The head of a tape, once: it comes with the first item or with the end, so
+ * that a program which fails before has written nothing. */
+static enum err_code begin(struct tape *t, struct err *e)
+{
+    return t->pos ? OK : write_bytes(t, MAGIC, MAGIC_BYTES, e);
+}
+
 enum err_code tape_flush(struct tape *t, struct err *e)
 {
+    enum err_code code = begin(t, e);
+    if (code)
+        return code;
     if (fflush(t->f) == 0)
         return OK;
     t->broken = true;
@@ -316,6 +320,7 @@ enum err_code tape_put(struct tape *t, const struct item *it, struct err *e)
     enum err_code code = wire_encode(it, &msg, e);
     if (code)
         return code;
+    code = begin(t, e);
 
     XXH3_state_t hash;
     XXH3_64bits_reset(&hash);
@@ -324,7 +329,8 @@ enum err_code tape_put(struct tape *t, const struct item *it, struct err *e)
         put_le(head + 4 + 8 * i, msg.part[i].size, 8);
     size_t n = 4 + 8 * msg.n;
     XXH3_64bits_update(&hash, head, n);
-    code = write_bytes(t, head, n, e);
+    if (code == OK)
+        code = write_bytes(t, head, n, e);
     for (size_t i = 0; i < msg.n && code == OK; i++) {
         XXH3_64bits_update(&hash, msg.part[i].data, msg.part[i].size);
         code = write_bytes(t, msg.part[i].data, msg.part[i].size, e);

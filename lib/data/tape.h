@@ -15,7 +15,8 @@
 struct tape; /* open for reading or for writing */
 
 /* "-" is stdin / stdout. A file being written appears under its name only at
- * tape_close (through a temporary); stdout is written directly. */
+ * tape_close (through a temporary); stdout is written directly, from the first
+ * item on (the head of the tape comes with it, or with the end). */
 struct tape *tape_open_read(const char *path, struct err *e) MUST_USE;
 struct tape *tape_open_write(const char *path, struct err *e) MUST_USE;
 /* The same over an open stream, which stays the caller's. */

@@ -2,7 +2,6 @@
 #include "lib/data/wire.h"
 
 #include <ctype.h>
-#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -131,9 +130,6 @@ static enum err_code pack_field(struct encoder *enc, const struct field *f,
         msgpack_pack_int64(&enc->pk, f->v.i);
         break;
     case VAL_F64:
-        if (!isfinite(f->v.f))
-            return err_set(enc->e, ERR_DATA, "field '%s' is not finite",
-                           f->name);
         msgpack_pack_double(&enc->pk, f->v.f);
         break;
     case VAL_STR:
@@ -497,8 +493,6 @@ static enum err_code read_value(struct decoder *d, const char *name,
         return item_set_i64(d->it, name, v->via.i64, e);
     case MSGPACK_OBJECT_FLOAT32:
     case MSGPACK_OBJECT_FLOAT64:
-        if (!isfinite(v->via.f64))
-            return err_set(e, ERR_DATA, "not a finite number");
         return item_set_f64(d->it, name, v->via.f64, e);
     case MSGPACK_OBJECT_STR:
         return read_string(d, name, v, e);
@@ -519,6 +513,8 @@ static enum err_code read_value(struct decoder *d, const char *name,
 static enum err_code read_fields(struct decoder *d, const msgpack_object *map,
                                  struct err *e)
 {
+    if (!map && strcmp(d->it->kind, "item") != 0)
+        return OK; /* a control word may go without */
     if (!map || map->type != MSGPACK_OBJECT_MAP)
         return err_set(e, ERR_DATA, "'fields' is missing or not a map");
     if (map->via.map.size > ITEM_MAX_FIELDS)
@@ -568,7 +564,7 @@ static enum err_code read_u32(const msgpack_object *o, const char *what,
 }
 
 static enum err_code read_top(struct decoder *d, const msgpack_object *top,
-                              struct err *e)
+                              bool *head_read, struct err *e)
 {
     enum { V, KIND_, ID, PARENT, ATTEMPT, EPOCH, FIELDS, N };
     static const char *const keys[N] = {"v",       "kind",  "id",    "parent",
@@ -597,6 +593,7 @@ static enum err_code read_top(struct decoder *d, const msgpack_object *top,
         (code = read_u32(at[ATTEMPT], "attempt", &d->it->attempt, e)) ||
         (code = read_u32(at[EPOCH], "epoch", &d->it->epoch, e)))
         return code;
+    *head_read = true;
     return read_fields(d, at[FIELDS], e);
 }
 
@@ -620,8 +617,9 @@ static enum err_code check_sizes(const struct wire_msg *msg,
     return OK;
 }
 
-enum err_code wire_decode(struct wire_msg *msg, const struct wire_caps *caps,
-                          struct item **out, struct err *e)
+enum err_code wire_decode_head(struct wire_msg *msg,
+                               const struct wire_caps *caps, struct item **out,
+                               struct item **head, struct err *e)
 {
     struct decoder d = {.msg = msg};
     msgpack_unpacked top;
@@ -635,15 +633,16 @@ enum err_code wire_decode(struct wire_msg *msg, const struct wire_caps *caps,
     enum err_code code = check_sizes(msg, caps, e);
     if (code)
         goto done;
-    const struct wire_part *head = &msg->part[0];
-    code = wire_scan(head->data, head->size, caps->max_nesting, MAX_OBJECTS, e);
+    const struct wire_part *first = &msg->part[0];
+    code =
+        wire_scan(first->data, first->size, caps->max_nesting, MAX_OBJECTS, e);
     if (code)
         goto done;
     msgpack_unpack_return r =
-        msgpack_unpack_next(&top, head->data, head->size, &off);
+        msgpack_unpack_next(&top, first->data, first->size, &off);
     if (r == MSGPACK_UNPACK_NOMEM_ERROR)
         code = err_set(e, ERR_NOMEM, "no memory for a header of %zu bytes",
-                       head->size);
+                       first->size);
     else if (r != MSGPACK_UNPACK_SUCCESS)
         code = err_set(e, ERR_DATA, "malformed msgpack in the header");
     if (code)
@@ -653,12 +652,17 @@ enum err_code wire_decode(struct wire_msg *msg, const struct wire_caps *caps,
         code = ERR_NOMEM;
         goto done;
     }
-    code = read_top(&d, &top.data, e);
+    bool head_read = false;
+    code = read_top(&d, &top.data, &head_read, e);
     for (size_t k = 1; k < msg->n && code == OK; k++)
         if (!d.used[k])
             code = err_set(e, ERR_DATA, "frame %zu is named by no field", k);
-    if (code)
+    if (code && head && head_read && code != ERR_NOMEM) {
+        *head = d.it;
+        d.it = NULL;
+    } else if (code) {
         item_free(&d.it);
+    }
     *out = d.it;
 done:
     msgpack_unpacked_destroy(&top);
@@ -666,4 +670,10 @@ done:
         msg->n = WIRE_MAX_PARTS;
     wire_msg_free(msg);
     return code;
+}
+
+enum err_code wire_decode(struct wire_msg *msg, const struct wire_caps *caps,
+                          struct item **out, struct err *e)
+{
+    return wire_decode_head(msg, caps, out, NULL, e);
 }

@@ -37,7 +37,6 @@ extern const struct wire_caps wire_caps_default; /* 1 GiB, 16 MiB, 8 */
 
 /* Encode without copying tensors: parts 1.. hold references to them, and must
  * be released in the thread that has the item. On failure out->n is 0.
- * ERR_DATA: a plain number that is not finite (a reader would refuse it);
  * ERR_NOMEM: also for an item larger than wire_caps_default allows. */
 enum err_code wire_encode(const struct item *it, struct wire_msg *out,
                           struct err *e) MUST_USE;
@@ -48,9 +47,14 @@ enum err_code wire_encode(const struct item *it, struct wire_msg *out,
  * `data` form and the scalars of msgpack-numpy too. ERR_DATA, ERR_UNSUPPORTED:
  * other versions, object arrays, big-endian and complex types, Fortran order,
  * sizes that do not match, a frame used twice or not at all, lists, maps and
- * bytes as values, numbers that are not finite. ERR_NOMEM. */
+ * bytes as values. ERR_NOMEM. */
 enum err_code wire_decode(struct wire_msg *msg, const struct wire_caps *caps,
                           struct item **out, struct err *e) MUST_USE;
+/* The same; if only the fields cannot be taken, *head (set to NULL by the
+ * caller) becomes an item with what stands before them: kind and ids. */
+enum err_code wire_decode_head(struct wire_msg *msg,
+                               const struct wire_caps *caps, struct item **out,
+                               struct item **head, struct err *e) MUST_USE;
 void wire_msg_free(struct wire_msg *msg);
 /* Append a part that is a copy of data. */
 enum err_code wire_msg_add(struct wire_msg *msg, const void *data, size_t n,

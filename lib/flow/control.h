@@ -5,6 +5,7 @@
  *   process to runner                      runner to process
  *   hello  pid endpoint key boot_id
  *                                          start  replicas retries dead up down
+ *                                                 recipe sinks
  *   ready  (opened)
  *                                          go
  *   stats  counters (and the status line), a few times a second

@@ -9,6 +9,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/data/tape.h"
 
 #define TEXT_MAX (2u << 20)
@@ -31,9 +32,23 @@ static enum err_code put_str(struct buf *b, const char *name, const char *s,
         from = b->len;
     if (!rc)
         rc = buf_printf(b, e, "%.4000s\n", s);
-    for (size_t i = from; !rc && i + 1 < b->len; i++)
-        if (b->data[i] < 0x20 || b->data[i] == 0x7f)
-            b->data[i] = '?';
+    if (!rc)
+        text_plain((char *)b->data + from, b->len - from - 1);
+    return rc;
+}
+
+/* Several lines, each set in. */
+static enum err_code put_lines(struct buf *b, const char *name, const char *s,
+                               struct err *e)
+{
+    enum err_code rc = buf_printf(b, e, "%s:\n", name);
+    while (!rc && *s) {
+        size_t n = strcspn(s, "\n"), from = b->len + 2;
+        rc = buf_printf(b, e, "  %.*s\n", n > 4000 ? 4000 : (int)n, s);
+        if (!rc)
+            text_plain((char *)b->data + from, b->len - from - 1);
+        s += n + (s[n] == '\n');
+    }
     return rc;
 }
 
@@ -51,6 +66,8 @@ static enum err_code put_field(struct buf *b, const struct field *f,
     case VAL_F64:
         return buf_printf(b, e, "%s: %.17g\n", f->name, f->v.f);
     case VAL_STR:
+        if (strcmp(f->name, "error_trace") == 0)
+            return put_lines(b, f->name, f->v.s, e);
         return put_str(b, f->name, f->v.s, e);
     case VAL_TENSOR:
         return buf_printf(b, e, "%s: %s\n", f->name,

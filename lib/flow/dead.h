@@ -1,8 +1,8 @@
 /* The dead-letter store: inputs that failed, set aside with the reason.
  *
  *   <dead>/<stage>/<id>.tape  the input with error_code, error_text,
- *                             error_stage, error_attempts added: feed it again
- *                             with `facet tape cat FILE | STAGE --stdio`
+ *                             error_stage, error_attempts (and error_trace)
+ * added: feed it again with `facet tape cat FILE | STAGE --stdio`
  *   <dead>/<stage>/<id>.txt   the same for a person
  *
  * Both appear whole or not at all; any number of processes may write. */

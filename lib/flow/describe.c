@@ -47,8 +47,20 @@ static enum err_code put_ports(struct buf *out, const char *key,
     return rc;
 }
 
-static enum err_code put_param(struct buf *out, const struct stage_param *p,
-                               struct err *e)
+/* Is name one of the words of list? */
+static bool listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = list; p && *p; p += strcspn(p, " ")) {
+        p += strspn(p, " ");
+        if (strncmp(p, name, n) == 0 && (p[n] == ' ' || !p[n]))
+            return true;
+    }
+    return false;
+}
+
+static enum err_code put_param(struct buf *out, const struct stage_desc *d,
+                               const struct stage_param *p, struct err *e)
 {
     bool limits = p->min < 0 || p->min > 0 || p->max < 0 || p->max > 0;
     enum err_code rc = put_pair(out, "  - name", p->name, e);
@@ -64,6 +76,8 @@ static enum err_code put_param(struct buf *out, const struct stage_param *p,
         rc = put_pair(out, "    choices", p->choices, e);
     if (!rc)
         rc = put_pair(out, "    unit", p->unit, e);
+    if (!rc && listed(d->aside, p->name))
+        rc = buf_puts(out, "    result: false\n", e);
     if (!rc)
         rc = put_pair(out, "    help", p->help, e);
     return rc;
@@ -101,6 +115,23 @@ static enum err_code check_ports(const struct stage_port *table,
     return rc;
 }
 
+/* Every word of list must be a parameter. */
+static enum err_code check_list(const struct stage_desc *d, const char *list,
+                                struct err *e)
+{
+    for (const char *p = list; p && *p; p += strcspn(p, " ")) {
+        const struct stage_param *q = d->params;
+        p += strspn(p, " ");
+        size_t n = strcspn(p, " ");
+        while (q && q->name && (strncmp(q->name, p, n) != 0 || q->name[n]))
+            q++;
+        if (n && (!q || !q->name))
+            return err_set(e, ERR_ARG, "'%.*s' is listed, but no parameter",
+                           (int)n, p);
+    }
+    return OK;
+}
+
 static enum err_code check_desc(const struct stage_desc *d, struct err *e)
 {
     if ((size_t)d->kind >= sizeof kinds / sizeof kinds[0])
@@ -117,6 +148,8 @@ static enum err_code check_desc(const struct stage_desc *d, struct err *e)
         rc = params_check_table(d->params, e);
     if (!rc && d->params && d->params[0].name && !d->ctx_size)
         rc = err_set(e, ERR_ARG, "parameters without a context");
+    if (!rc)
+        rc = check_list(d, d->aside, e);
     for (const struct stage_param *p = d->params; !rc && p && p->name; p++)
         if (p->offset >= d->ctx_size)
             rc = err_set(e, ERR_ARG, "parameter '%s' lies outside the context",
@@ -152,7 +185,7 @@ enum err_code describe_yaml(const struct stage_desc *d, struct buf *out,
     if (!rc && d->params && d->params[0].name)
         rc = buf_puts(out, "params:\n", e);
     for (const struct stage_param *p = d->params; !rc && p && p->name; p++)
-        rc = put_param(out, p, e);
+        rc = put_param(out, d, p, e);
     return rc;
 }
 

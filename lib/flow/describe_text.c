@@ -19,7 +19,9 @@ static enum err_code put_usage(const struct stage_desc *d, struct buf *out,
     for (const struct stage_param *p = d->params; !rc && p && p->name; p++)
         if (is_required(p))
             rc = buf_printf(out, e, " --%s %s", p->name,
-                            p->type == PARAM_PATH ? "PATH" : "VALUE");
+                            p->type == PARAM_PATH     ? "PATH"
+                            : p->type == PARAM_FOLDER ? "FOLDER"
+                                                      : "VALUE");
     if (rc)
         return rc;
     if (d->kind == STAGE_SOURCE)
@@ -157,9 +159,12 @@ static enum err_code man_param(const struct stage_param *p, struct buf *out,
                                struct err *e)
 {
     char head[200], range[80];
-    (void)snprintf(head, sizeof head, "--%s %s", p->name,
-                   p->type == PARAM_ENUM ? p->choices
-                                         : param_type_name(p->type));
+    bool flag = p->type == PARAM_BOOL;
+    (void)snprintf(head, sizeof head, "--%s%s%s%s", flag ? "[no-]" : "",
+                   p->name, flag ? "" : " ",
+                   flag                    ? ""
+                   : p->type == PARAM_ENUM ? p->choices
+                                           : param_type_name(p->type));
     enum err_code rc = put_item(out, head, p->help, e);
     struct buf facts;
     buf_init(&facts, 65536);
@@ -171,8 +176,8 @@ static enum err_code man_param(const struct stage_param *p, struct buf *out,
     if (!rc && !p->def)
         rc = buf_puts(&facts, "Required.", e);
     else if (!rc)
-        rc = buf_printf(&facts, e,
-                        *p->def ? "Default: %s." : "Default: \"%s\".", p->def);
+        rc = buf_printf(&facts, e, "Default: %s.",
+                        param_default_text(p->type, p->def));
     if (!rc)
         rc = put_troff(out, buf_str(&facts), e);
     buf_free(&facts);

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 
@@ -93,6 +95,35 @@ static bool is_program(const char *path)
            access(path, X_OK) == 0;
 }
 
+enum err_code python_path(char **out, struct err *e)
+{
+    static const char *const beside[] = {"/../python", "/../share/facet/python",
+                                         "/../../python",
+                                         "/../../share/facet/python"};
+    char exe[4096], real[PATH_MAX];
+    const char *old = getenv("PYTHONPATH");
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    *out = NULL;
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; slash && i < sizeof beside / sizeof *beside; i++) {
+        char *file = mem_printf("%s%s/facet.py", exe, beside[i]);
+        if (!file)
+            return no_memory(e);
+        bool there = access(file, R_OK) == 0 && realpath(file, real) != NULL;
+        mem_free(file);
+        if (!there)
+            continue;
+        *strrchr(real, '/') = '\0';
+        *out = mem_printf("PYTHONPATH=%s%s%s", old ? old : "",
+                          old && *old ? ":" : "", real);
+        return *out ? OK : no_memory(e);
+    }
+    return OK;
+}
+
 char **stage_dirs(struct err *e)
 {
     size_t n = 0;
@@ -119,9 +150,41 @@ void stage_dirs_free(char ***dirs)
     *dirs = NULL;
 }
 
+/* Is there something of that name which cannot be run? *why: 0, it is no
+ * program, or errno. New memory; NULL if there is nothing. */
+static char *near_miss(const char *const *dirs, const char *name, int *why)
+{
+    for (size_t i = 0; dirs && dirs[i]; i++) {
+        struct stat st;
+        char *p = path_join(dirs[i], name);
+        *why = 0;
+        if (p && stat(p, &st) == 0) {
+            if (S_ISREG(st.st_mode) && access(p, X_OK) != 0)
+                *why = errno;
+            return p;
+        }
+        *why = errno;
+        if (p && *why != ENOENT && *why != ENOTDIR)
+            return p;
+        mem_free(p);
+    }
+    return NULL;
+}
+
 static enum err_code not_found(const char *const *dirs, const char *name,
                                struct err *e)
 {
+    int why;
+    char *there = *name && *name != '.' ? near_miss(dirs, name, &why) : NULL;
+    if (there) {
+        if (why)
+            err_errno(e, ERR_NOTFOUND, why, "cannot run '%s'", there);
+        else
+            err_set(e, ERR_NOTFOUND, "cannot run '%s': not an executable file",
+                    there);
+        mem_free(there);
+        return ERR_NOTFOUND;
+    }
     struct stage_list all;
     char searched[300] = "";
     size_t used = 0;
@@ -132,9 +195,22 @@ static enum err_code not_found(const char *const *dirs, const char *name,
         return no_memory(e);
     const char *near =
         text_nearest(name, (const char *const *)all.names, all.n);
-    if (near)
+    size_t like = 0;
+    char list[300] = "";
+    for (size_t i = 0; i < all.n && strlen(name) > 2 && like < sizeof list; i++)
+        if (strstr(all.names[i], name))
+            like += (size_t)snprintf(list + like, sizeof list - like, "%s%s",
+                                     like ? ", " : "", all.names[i]);
+    struct stat st;
+    if (stat(name, &st) == 0 && S_ISREG(st.st_mode))
+        err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean './%s'?)",
+                name, name);
+    else if (near)
         err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean '%s'?)", name,
                 near);
+    else if (like)
+        err_set(e, ERR_NOTFOUND, "no stage '%.60s' (did you mean %s?)", name,
+                list);
     else
         err_set(e, ERR_NOTFOUND, "no stage '%.60s' in %s", name,
                 used ? searched : "any folder (set FACET_STAGES)");
@@ -152,7 +228,8 @@ enum err_code stage_find(const char *const *dirs, const char *name, char **path,
             return err_errno(e, ERR_NOTFOUND, errno, "cannot run '%s'", name);
         if (!is_program(name))
             return err_set(e, ERR_NOTFOUND,
-                           "cannot run '%s': not an executable file", name);
+                           "cannot run '%s': not an executable file%s", name,
+                           S_ISREG(st.st_mode) ? " (chmod +x?)" : "");
         *path = mem_strdup(name);
         return *path ? OK : no_memory(e);
     }
@@ -183,9 +260,18 @@ static enum err_code list_dir(const char *dir, struct stage_list *l,
     struct dirent *d;
     enum err_code rc = OK;
     DIR *h = opendir(dir);
-    if (!h)
-        return OK; /* gone meanwhile */
-    while (rc == OK && (d = readdir(h)) != NULL && l->n < MAX_STAGES) {
+    if (!h) { /* ENOENT: gone meanwhile */
+        if (errno != ENOENT)
+            log_warn("stages in '%s' are not found: %s", dir, strerror(errno));
+        return OK;
+    }
+    while (rc == OK && l->n < MAX_STAGES) {
+        errno = 0;
+        d = readdir(h);
+        if (!d && errno)
+            log_warn("cannot read folder '%s': %s", dir, strerror(errno));
+        if (!d)
+            break;
         if (d->d_name[0] == '.' || listed(l, d->d_name))
             continue;
         char *path = path_join(dir, d->d_name);

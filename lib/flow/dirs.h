@@ -13,6 +13,11 @@
 char **stage_dirs(struct err *e) MUST_USE;
 void stage_dirs_free(char ***dirs);
 
+/* "PYTHONPATH=...": what there is of it, and behind that the folder of our
+ * facet.py (in the source tree, or ../share/facet/python), for stages in
+ * Python, into *out (mem_free); NULL if there is no such folder. ERR_NOMEM. */
+enum err_code python_path(char **out, struct err *e) MUST_USE;
+
 /* The path of the stage `name` into *path (mem_free). A name with a '/' is
  * taken as a path. ERR_NOTFOUND with the folders searched and the nearest
  * name that is there. */

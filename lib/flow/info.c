@@ -94,6 +94,17 @@ static enum err_code get_number(const struct ctx *c,
     return OK;
 }
 
+static enum err_code get_bool(const struct ctx *c, const struct yaml_node *map,
+                              const char *key, bool *out)
+{
+    const struct yaml_node *v = yaml_get(map, key);
+    if (yaml_is_null(v))
+        return OK;
+    if (v->kind != YAML_SCALAR || !text_to_bool(v->text, out))
+        return fail(c, v, "'%s' must be true or false", key);
+    return OK;
+}
+
 static enum err_code read_fields(const struct ctx *c,
                                  const struct yaml_node *at, const char *fields,
                                  struct info_port *out)
@@ -228,7 +239,7 @@ static enum err_code read_choices(const struct ctx *c,
     if (!v || v->kind != YAML_LIST)
         return get_text(c, map, "choices", &out->choices);
     enum err_code rc = OK;
-    buf_init(&b, 65536);
+    buf_init(&b, 2 * YAML_MAX_BYTES);
     for (size_t i = 0; i < v->n && !rc; i++) {
         if (v->items[i]->kind != YAML_SCALAR)
             rc = fail(c, v->items[i], "a choice must be a text");
@@ -250,13 +261,17 @@ static enum err_code check_param(const struct ctx *c,
     struct err why;
     enum param_type type;
     if (!param_type_from_name(in->type, &type)) {
-        static const char *const types[] = {"bool", "int",  "float", "str",
-                                            "path", "enum", "floats"};
-        const char *near = text_nearest(in->type, types, 7);
+        static const char *const types[] = {"bool", "int",  "float",  "str",
+                                            "path", "enum", "floats", "folder",
+                                            "file", "model"};
+        const char *near =
+            text_nearest(in->type, types, sizeof types / sizeof *types);
         return fail(c, yaml_get(node, "type"),
                     "no parameter type '%.40s' (%s%s%s)", in->type,
                     near ? "did you mean '" : "",
-                    near ? near : "bool int float str path enum floats",
+                    near ? near
+                         : "bool int float str path enum floats folder file "
+                           "model",
                     near ? "'?" : "");
     }
     table[0] = (struct stage_param){.name = in->name,
@@ -277,9 +292,10 @@ static enum err_code read_param(const struct ctx *c,
                                 const struct yaml_node *node,
                                 struct info_param *out)
 {
-    static const char *const keys[] = {"name", "type", "default",
-                                       "min",  "max",  "choices",
-                                       "unit", "help", NULL};
+    static const char *const keys[] = {"name",   "type",    "default", "min",
+                                       "max",    "choices", "unit",    "help",
+                                       "result", NULL};
+    bool shapes = true;
     enum err_code rc = check_keys(c, node, keys, "a parameter");
     if (!rc)
         rc = need_text(c, node, "name", &out->name);
@@ -293,6 +309,9 @@ static enum err_code read_param(const struct ctx *c,
         rc = get_text(c, node, "unit", &out->unit);
     if (!rc)
         rc = get_text(c, node, "help", &out->help);
+    if (!rc)
+        rc = get_bool(c, node, "result", &shapes);
+    out->aside = !shapes;
     bool has_min = !yaml_is_null(yaml_get(node, "min"));
     bool has_max = !yaml_is_null(yaml_get(node, "max"));
     out->min = has_max ? -(double)INFINITY : 0;

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,15 +13,29 @@
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/data/hash.h"
+#include "lib/flow/dirs.h"
+#include "lib/flow/missing.h"
 #include "lib/flow/pipeline.h"
+#include "lib/flow/yaml.h"
 
 #define AT_ONCE 8
-#define LIMIT_NS (10 * INT64_C(1000000000))
-#define MAX_OUT ((size_t)1 << 20)
+/* Unless FACET_START_TIMEOUT says otherwise; a busy machine takes long to
+ * import a large package. */
+#define LIMIT_S 60
+#define MAX_OUT YAML_MAX_BYTES
 #define MAX_ERR 4096
 #define MAX_ARGS 256
 
 extern char **environ;
+
+static int64_t limit_s(void)
+{
+    int64_t n;
+    const char *s = getenv("FACET_START_TIMEOUT");
+    return s && text_to_i64(s, &n) && n >= 1 && n <= 86400 ? n : LIMIT_S;
+}
 
 /* One program being asked. fd[0] is its stdout, fd[1] its stderr; -1 closed. */
 struct child {
@@ -39,8 +55,8 @@ static void close_fd(int *fd)
 
 /* posix_spawn of argv + --describe: its own process group, so that all of it
  * can be ended; nothing on stdin; signals as a fresh program expects. */
-static int spawn(char *const *argv, const int out[2], const int err[2],
-                 pid_t *pid)
+static int spawn(char *const *argv, char *const *env, const int out[2],
+                 const int err[2], pid_t *pid)
 {
     static char flag[] = "--describe";
     char *args[MAX_ARGS + 2];
@@ -74,13 +90,30 @@ static int spawn(char *const *argv, const int out[2], const int err[2],
     if (!rc)
         rc = posix_spawnattr_setsigmask(&attr, &none);
     if (!rc)
-        rc = posix_spawnp(pid, args[0], &act, &attr, args, environ);
+        rc = posix_spawnp(pid, args[0], &act, &attr, args, env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&act);
     return rc;
 }
 
-static bool start(struct child *c, struct info_job *job)
+/* environ with one entry replaced or added; its strings are shared. */
+static char **with_entry(char *entry)
+{
+    size_t n = 0, len = strcspn(entry, "=") + 1, k = 0;
+    while (environ[n])
+        n++;
+    char **env = mem_array(n + 2, sizeof *env);
+    if (!env)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(environ[i], entry, len) != 0)
+            env[k++] = environ[i];
+    env[k++] = entry;
+    env[k] = NULL;
+    return env;
+}
+
+static bool start(struct child *c, struct info_job *job, char *const *env)
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1}, rc = 0;
     memset(c, 0, sizeof *c);
@@ -92,19 +125,21 @@ static bool start(struct child *c, struct info_job *job)
     if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0)
         rc = errno;
     if (!rc)
-        rc = spawn(job->argv, out, err, &c->pid);
+        rc = spawn(job->argv, env, out, err, &c->pid);
     close_fd(&out[1]);
     close_fd(&err[1]);
     if (rc) {
         close_fd(&out[0]);
         close_fd(&err[0]);
-        job->rc = err_errno(&job->e, rc == ENOENT ? ERR_NOTFOUND : ERR_IO, rc,
-                            "cannot run '%s'", job->argv[0]);
+        char why[400];
+        missing_program(job->argv[0], rc, why, sizeof why);
+        job->rc =
+            err_set(&job->e, rc == ENOENT ? ERR_NOTFOUND : ERR_IO, "%s", why);
         return false;
     }
     c->fd[0] = out[0];
     c->fd[1] = err[0];
-    c->deadline_ns = clock_ns() + LIMIT_NS;
+    c->deadline_ns = clock_ns() + limit_s() * INT64_C(1000000000);
     return true;
 }
 
@@ -127,7 +162,9 @@ static void take(struct child *c, int k)
     enum err_code rc = OK;
     if (len > room)
         rc = err_set(&c->job->e, ERR_DATA,
-                     "'%s --describe' wrote more than 1 MiB", c->job->argv[0]);
+                     "'%s --describe' wrote more than 1 MiB (it prints its "
+                     "description, and nothing else)",
+                     c->job->argv[0]);
     else if (buf_put(&c->text[k], part, len, &e) != OK)
         rc = err_set(&c->job->e, ERR_NOMEM, "no memory for a description");
     if (rc) {
@@ -140,7 +177,8 @@ static void take(struct child *c, int k)
 static enum err_code late(struct child *c)
 {
     return err_set(&c->job->e, ERR_DATA,
-                   "'%s --describe' did not end within 10 s", c->job->argv[0]);
+                   "'%s --describe' did not end within %lld s", c->job->argv[0],
+                   (long long)limit_s());
 }
 
 /* The last line that the program wrote on stderr, "" if none. */
@@ -190,12 +228,15 @@ static void finish(struct child *c)
     (void)kill(-c->pid, SIGKILL); /* what it may have left behind */
     bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!job->rc && !ok) {
-        const char *words = last_words(c);
+        char words[512], hint[200];
+        snprintf(words, sizeof words, "%s", last_words(c));
+        words[text_shown(words, strlen(words))] = 0;
+        missing_module(words, hint, sizeof hint);
         job->rc = err_set(
-            &job->e, ERR_DATA, "'%s --describe' %s %d%s%.300s", job->argv[0],
+            &job->e, ERR_DATA, "'%s --describe' %s %d%s%.300s%s", job->argv[0],
             WIFEXITED(status) ? "ended with status" : "was ended by signal",
             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-            *words ? ": " : "", words);
+            *words ? ": " : "", words, hint);
     }
     if (!job->rc) {
         char *origin = mem_printf("%s --describe", job->argv[0]);
@@ -207,6 +248,8 @@ static void finish(struct child *c)
             job->rc = err_set(&job->e, ERR_NOMEM, "no memory");
         mem_free(origin);
     }
+    if (!job->rc)
+        hash_bytes(c->text[0].data, c->text[0].len, job->info->text_hash);
     buf_free(&c->text[0]);
     buf_free(&c->text[1]);
 }
@@ -242,9 +285,19 @@ void stage_info_jobs(struct info_job *jobs, size_t n)
 {
     struct child c[AT_ONCE];
     size_t running = 0, next = 0;
+    char *path = NULL, **env = NULL;
+    struct err e = {0};
+    if (python_path(&path, &e) || (path && !(env = with_entry(path)))) {
+        for (size_t i = 0; i < n; i++) {
+            jobs[i].info = NULL;
+            jobs[i].rc = err_set(&jobs[i].e, ERR_NOMEM, "no memory");
+        }
+        mem_free(path);
+        return;
+    }
     while (running || next < n) {
         while (running < AT_ONCE && next < n)
-            if (start(&c[running], &jobs[next++]))
+            if (start(&c[running], &jobs[next++], env ? env : environ))
                 running++;
         if (running)
             serve(c, running);
@@ -257,6 +310,8 @@ void stage_info_jobs(struct info_job *jobs, size_t n)
             c[i] = c[--running];
         }
     }
+    mem_free(env);
+    mem_free(path);
 }
 
 enum err_code stage_info_from_command(char *const *argv,

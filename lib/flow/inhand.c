@@ -9,14 +9,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
 #define PAGE 4096
 #define SHOWN 4 /* items named; of a larger batch only the number is said */
 
 struct page {
-    _Atomic unsigned n; /* items in hand */
-    char text[PAGE - sizeof(unsigned)];
+    _Atomic unsigned n;    /* items in hand */
+    _Atomic int64_t since; /* 0: nothing is in work */
+    char note[128];
+    char text[PAGE - 2 * sizeof(int64_t) - 128];
 };
 
 struct inhand {
@@ -68,6 +71,8 @@ void inhand_set(struct inhand *h, struct work *const *w, size_t n)
 {
     size_t used = 0;
     atomic_store(&h->page->n, 0);
+    atomic_store(&h->page->since, 0);
+    h->page->note[0] = 0;
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         char label[300];
         int k = snprintf(h->page->text + used, sizeof h->page->text - used,
@@ -77,25 +82,51 @@ void inhand_set(struct inhand *h, struct work *const *w, size_t n)
             used += (size_t)k;
     }
     atomic_store(&h->page->n, (unsigned)n);
+    atomic_store(&h->page->since, n ? clock_ns() : 0);
 }
 
-void inhand_read(const char *dir, int index, char *out, size_t n)
+void inhand_busy(struct inhand *h, const char *what)
+{
+    atomic_store(&h->page->n, 0);
+    atomic_store(&h->page->since, 0);
+    h->page->note[0] = 0;
+    snprintf(h->page->text, sizeof h->page->text, "%s", what ? what : "");
+    atomic_store(&h->page->since, what ? clock_ns() : 0);
+}
+
+void inhand_note(struct inhand *h, const char *text)
+{
+    snprintf(h->page->note, sizeof h->page->note, "%s", text);
+}
+
+void inhand_look(const char *dir, int index, struct inhand_view *out)
 {
     char path[512];
     struct page page;
-    out[0] = 0;
+    *out = (struct inhand_view){0};
     page_path(dir, index, path, sizeof path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
     ssize_t got = read(fd, &page, sizeof page);
     close(fd);
-    unsigned items = got == sizeof page ? atomic_load(&page.n) : 0;
-    if (items == 0)
+    if (got != sizeof page)
         return;
     page.text[sizeof page.text - 1] = 0;
-    if (items > SHOWN)
-        snprintf(out, n, "%s and %u more", page.text, items - SHOWN);
+    page.note[sizeof page.note - 1] = 0;
+    out->items = atomic_load(&page.n);
+    out->since_ns = atomic_load(&page.since);
+    if (out->items > SHOWN)
+        snprintf(out->text, sizeof out->text, "%s and %zu more", page.text,
+                 out->items - SHOWN);
     else
-        snprintf(out, n, "%s", page.text);
+        snprintf(out->text, sizeof out->text, "%s", page.text);
+    snprintf(out->note, sizeof out->note, "%s", page.note);
+}
+
+void inhand_read(const char *dir, int index, char *out, size_t n)
+{
+    struct inhand_view v;
+    inhand_look(dir, index, &v);
+    snprintf(out, n, "%s", v.items ? v.text : "");
 }

@@ -10,8 +10,10 @@
 char *launcher_describe_exit(const struct exit_info *x, char *out, size_t n)
 {
     if (x->signal)
-        snprintf(out, n, "was killed by signal %d (%s)%s", x->signal,
-                 strsignal(x->signal), x->core ? ", core dumped" : "");
+        snprintf(out, n, "was killed by signal %d (%s%s)%s", x->signal,
+                 strsignal(x->signal),
+                 x->signal == SIGKILL ? ": by hand, or for want of memory" : "",
+                 x->core ? ", core dumped" : "");
     else if (x->status == 127)
         snprintf(out, n, "exited with status 127 (it could not be started)");
     else

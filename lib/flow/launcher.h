@@ -34,6 +34,8 @@ struct launcher_ops {
                            struct err *e);
     /* Kill a process and all that it started. No error if it is gone. */
     void (*kill)(pid_t pid);
+    /* Stop (as ^Z does) a process and all that it started, or continue it. */
+    void (*halt)(pid_t pid, bool stop);
     /* The next process that has ended; false if none. Never waits. */
     bool (*ended)(struct exit_info *out);
 };

@@ -123,6 +123,12 @@ static void local_kill(pid_t pid)
         kill(-pid, SIGKILL); /* the group outlives its leader */
 }
 
+static void local_halt(pid_t pid, bool stop)
+{
+    if (pid > 1)
+        kill(-pid, stop ? SIGSTOP : SIGCONT);
+}
+
 static bool local_ended(struct exit_info *out)
 {
     int st;
@@ -143,5 +149,6 @@ const struct launcher_ops launcher_local = {
     .name = "local",
     .start = local_start,
     .kill = local_kill,
+    .halt = local_halt,
     .ended = local_ended,
 };

@@ -331,8 +331,9 @@ static enum err_code recv_parts(struct link *l, struct wire_msg *msg,
     return OK;
 }
 
-enum err_code link_recv(struct link *l, char peer[LINK_NAME], struct item **out,
-                        struct err *e)
+static enum err_code recv_item(struct link *l, char peer[LINK_NAME],
+                               struct item **out, struct item **head,
+                               struct err *e)
 {
     struct wire_msg msg;
     *out = NULL;
@@ -348,7 +349,20 @@ enum err_code link_recv(struct link *l, char peer[LINK_NAME], struct item **out,
     }
     if (msg.n == 0)
         return OK;
-    return wire_decode(&msg, &wire_caps_default, out, e);
+    return wire_decode_head(&msg, &wire_caps_default, out, head, e);
+}
+
+enum err_code link_recv(struct link *l, char peer[LINK_NAME], struct item **out,
+                        struct err *e)
+{
+    return recv_item(l, peer, out, NULL, e);
+}
+
+enum err_code link_recv_head(struct link *l, struct item **out,
+                             struct item **head, struct err *e)
+{
+    *head = NULL;
+    return recv_item(l, NULL, out, head, e);
 }
 
 enum err_code link_wait(struct link_hub *hub, struct link *const *links,

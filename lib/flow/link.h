@@ -47,6 +47,11 @@ enum err_code link_send(struct link *l, const char *peer, const struct item *it,
 enum err_code link_recv(struct link *l, char peer[LINK_NAME], struct item **out,
                         struct err *e) MUST_USE;
 
+/* The same on a PAIR. Where only the fields of a message cannot be taken, *head
+ * (the caller's) tells its kind and ids; else it is NULL. */
+enum err_code link_recv_head(struct link *l, struct item **out,
+                             struct item **head, struct err *e) MUST_USE;
+
 /* Would link_send work now? A PAIR takes nothing while no peer is there. */
 bool link_writable(const struct link *l);
 

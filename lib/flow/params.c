@@ -4,11 +4,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "lib/base/lookup.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 
-static const char *const type_names[] = {"bool", "int",  "float", "str",
-                                         "path", "enum", "floats"};
+static const char *const type_names[] = {"bool", "int",  "float",  "str",
+                                         "path", "enum", "floats", "folder",
+                                         "file", "model"};
 #define N_TYPES (sizeof type_names / sizeof type_names[0])
 
 static void *member(const struct params *p, size_t i)
@@ -66,7 +68,10 @@ static void store(struct params *p, size_t i, struct param_value *v)
         break;
     }
     case PARAM_STR:
-    case PARAM_PATH: {
+    case PARAM_PATH:
+    case PARAM_FOLDER:
+    case PARAM_FILE:
+    case PARAM_MODEL: {
         const char *s = v->str;
         own = v->str;
         v->str = NULL;
@@ -144,6 +149,29 @@ bool param_type_from_name(const char *name, enum param_type *out)
             return true;
         }
     return false;
+}
+
+static enum err_code look_model(const char *name, const char *program,
+                                struct err *e)
+{
+    char *path = NULL;
+    if (strchr(name, '/') || text_ends(name, ".safetensors"))
+        return lookup_path(name, 0, e);
+    enum err_code rc = lookup_model(program, name, &path, e);
+    mem_free(path);
+    return rc;
+}
+
+enum err_code param_look(enum param_type type, const char *value,
+                         const char *program, struct err *e)
+{
+    if (!*value)
+        return OK;
+    if (type == PARAM_MODEL)
+        return look_model(value, program, e);
+    if (type == PARAM_FOLDER || type == PARAM_FILE)
+        return lookup_path(value, type == PARAM_FOLDER, e);
+    return OK;
 }
 
 enum err_code params_check_table(const struct stage_param *table, struct err *e)

@@ -16,7 +16,8 @@
 #define PARAMS_MAX_FLOATS 65536   /* numbers of one list */
 #define PARAMS_MAX_TEXT (1 << 20) /* bytes of one value */
 
-/* "bool", "int", "float", "str", "path", "enum", "floats". */
+/* "bool", "int", "float", "str", "path", "enum", "floats", "folder", "file",
+ * "model". */
 const char *param_type_name(enum param_type t);
 bool param_type_from_name(const char *name, enum param_type *out) MUST_USE;
 
@@ -26,14 +27,14 @@ struct param_value {
     bool b;
     int64_t i; /* INT; for ENUM the index into choices */
     double f;
-    char *str; /* STR, PATH */
+    char *str; /* STR, PATH, FOLDER, FILE, MODEL */
     struct stage_floats floats;
 };
 
 /* Read text by the rule of entry p (type, min, max, choices; offset and
  * default are not looked at). The text is strict: the whole of it is the
  * value, no spaces but after the commas of a list, no inf or nan.
- *   bool    true false yes no on off 1 0
+ *   bool    true yes on y 1, false no off n 0; True and TRUE too
  *   enum    one of choices, exactly
  *   floats  "1,2.5,-3", "first:last:step" (last included where a step lands
  *           on it to a thousandth of a step; step may be left out: 1), or both
@@ -44,6 +45,13 @@ struct param_value {
 enum err_code param_parse(const struct stage_param *p, const char *text,
                           struct param_value *out, struct err *e) MUST_USE;
 void param_value_free(struct param_value *v);
+
+/* Is what a parameter of this type and value names there? OK for types that
+ * name nothing to be read, and for "". program: the stage's, whose folder tells
+ * where models are; NULL: this one. ERR_NOTFOUND as lookup_find and lookup_path
+ * say it (lib/base/lookup.h). */
+enum err_code param_look(enum param_type type, const char *value,
+                         const char *program, struct err *e) MUST_USE;
 
 /* The parameters of one running stage. Strings and lists that the context
  * points to live until params_free. */
@@ -97,6 +105,8 @@ enum err_code params_yaml(const struct params *p, struct buf *out,
  * default or "required", help wrapped to `width` columns. */
 enum err_code params_help(const struct stage_param *table, int width,
                           struct buf *out, struct err *e) MUST_USE;
+/* A default as it is shown: of a BOOL "yes" or "no", however it is written. */
+const char *param_default_text(enum param_type type, const char *def);
 /* "1..10", ">= 0", "<= 5", or "" into out: limits as a person reads them. */
 char *param_range_text(const struct stage_param *p, char *out, size_t n);
 

@@ -9,8 +9,6 @@
 #include "lib/flow/describe.h"
 #include "lib/flow/params.h"
 
-#define MAX_CHOICES 64
-
 static bool has_limits(const struct stage_param *p)
 {
     return p->min < 0 || p->min > 0 || p->max < 0 || p->max > 0;
@@ -40,7 +38,9 @@ static enum err_code parse_float(const struct stage_param *p, const char *text,
                                  struct param_value *out, struct err *e)
 {
     if (!text_to_f64(text, &out->f) || !isfinite(out->f))
-        return err_set(e, ERR_ARG, "'%.80s' is not a number", text);
+        return err_set(e, ERR_ARG, "'%.80s' is not a number%s", text,
+                       strchr(text, ',') ? " (is it a decimal comma? write 1.5)"
+                                         : "");
     return check_range(p, out->f, text, e);
 }
 
@@ -53,33 +53,41 @@ static enum err_code parse_str(const char *text, struct param_value *out,
     return out->str ? OK : err_set(e, ERR_NOMEM, "no memory for a value");
 }
 
-/* Split "a|b|c" into names[] that point into copy (new memory, or NULL). */
-static char *split_choices(const char *choices, const char **names, size_t *n)
+/* Split "a|b|c" into new names that point into *copy; NULL: no memory. */
+static const char **split_choices(const char *choices, char **copy, size_t *n)
 {
-    char *copy = mem_strdup(choices);
+    size_t most = 1;
+    for (const char *c = choices; *c; c++)
+        most += *c == '|';
+    const char **names = mem_array(most, sizeof *names);
+    *copy = names ? mem_strdup(choices) : NULL;
+    if (!*copy) {
+        mem_free(names);
+        return NULL;
+    }
     *n = 0;
-    for (char *s = copy; s && *n < MAX_CHOICES;) {
+    for (char *s = *copy; s;) {
         names[(*n)++] = s;
         s = strchr(s, '|');
         if (s)
             *s++ = '\0';
     }
-    return copy;
+    return names;
 }
 
 static enum err_code parse_enum(const struct stage_param *p, const char *text,
                                 struct param_value *out, struct err *e)
 {
-    const char *names[MAX_CHOICES];
-    char list[300] = "";
+    char list[300] = "", *copy;
     size_t n, used = 0;
-    char *copy = split_choices(p->choices ? p->choices : "", names, &n);
-    if (!copy)
+    const char **names = split_choices(p->choices ? p->choices : "", &copy, &n);
+    if (!names)
         return err_set(e, ERR_NOMEM, "no memory for a value");
     for (size_t i = 0; i < n; i++) {
         if (strcmp(names[i], text) == 0) {
             out->i = (int64_t)i;
             mem_free(copy);
+            mem_free(names);
             return OK;
         }
         if (used < sizeof list)
@@ -93,6 +101,7 @@ static enum err_code parse_enum(const struct stage_param *p, const char *text,
     else
         err_set(e, ERR_ARG, "'%.80s' is not one of %s", text, list);
     mem_free(copy);
+    mem_free(names);
     return ERR_ARG;
 }
 
@@ -218,6 +227,9 @@ enum err_code param_parse(const struct stage_param *p, const char *text,
         break;
     case PARAM_STR:
     case PARAM_PATH:
+    case PARAM_FOLDER:
+    case PARAM_FILE:
+    case PARAM_MODEL:
         rc = parse_str(text, out, e);
         break;
     case PARAM_ENUM:
@@ -255,6 +267,14 @@ char *param_range_text(const struct stage_param *p, char *out, size_t n)
     return out;
 }
 
+const char *param_default_text(enum param_type type, const char *def)
+{
+    bool b;
+    if (type == PARAM_BOOL && text_to_bool(def, &b))
+        return b ? "yes" : "no";
+    return *def ? def : "\"\"";
+}
+
 static const char *meta(const struct stage_param *p)
 {
     switch (p->type) {
@@ -272,6 +292,12 @@ static const char *meta(const struct stage_param *p)
         return " ";
     case PARAM_FLOATS:
         return " LIST";
+    case PARAM_FOLDER:
+        return " FOLDER";
+    case PARAM_FILE:
+        return " FILE";
+    case PARAM_MODEL:
+        return " MODEL";
     }
     return "";
 }
@@ -281,7 +307,8 @@ static enum err_code help_entry(const struct stage_param *p, int width,
 {
     char range[80], left[120];
     enum { COLUMN = 26 };
-    (void)snprintf(left, sizeof left, "  --%s%s%s", p->name, meta(p),
+    (void)snprintf(left, sizeof left, "  --%s%s%s%s",
+                   p->type == PARAM_BOOL ? "[no-]" : "", p->name, meta(p),
                    p->type == PARAM_ENUM ? p->choices : "");
     param_range_text(p, range, sizeof range);
     struct buf text;
@@ -294,8 +321,8 @@ static enum err_code help_entry(const struct stage_param *p, int width,
     if (!rc && !p->def)
         rc = buf_puts(&text, "required]", e);
     else if (!rc)
-        rc = buf_printf(&text, e, *p->def ? "default %s]" : "default \"%s\"]",
-                        p->def);
+        rc = buf_printf(&text, e, "default %s]",
+                        param_default_text(p->type, p->def));
     int col = (int)strlen(left);
     if (!rc)
         rc = buf_puts(out, left, e);

@@ -22,6 +22,8 @@ static void note(struct pipe_load *l, int line, int column, const char *where,
     (void)vsnprintf(text, sizeof text, fmt, ap);
     struct pipe_problem new = {line, column,
                                mem_printf("%s: %s: %s\n", where, kind, text)};
+    if (new.text) /* it may quote names from anywhere */
+        text_plain(new.text, strlen(new.text) - 1);
     struct pipe_problem *p =
         mem_resize(l->problems, at + 1, sizeof *l->problems);
     if (p)
@@ -197,7 +199,7 @@ static void read_top(struct pipe_load *l)
         pipe_error(l, version, "version must be 1");
     pipe_read_vars(l);
     const struct yaml_node *help = yaml_get(l->root, "help");
-    if (help)
+    if (!yaml_is_null(help))
         l->p->help = pipe_text(l, help, "help");
     pipe_read_stages(l);
 }
@@ -207,7 +209,7 @@ static void read_dead(struct pipe_load *l)
 {
     const struct yaml_node *dead = yaml_get(l->root, "dead");
     const char *out = NULL;
-    if (dead) {
+    if (!yaml_is_null(dead)) {
         l->p->dead = pipe_text(l, dead, "dead");
         if (l->p->dead && !*l->p->dead)
             pipe_error(l, dead, "dead: no folder");

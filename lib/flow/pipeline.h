@@ -23,6 +23,7 @@ struct info_port {
 struct info_param {
     char *name, *type, *def, *choices, *unit, *help; /* NULL where absent */
     double min, max;
+    bool aside;   /* `result: false`: does not shape the results */
 };
 struct stage_info {
     char *name, *help, *kind; /* "source" | "transform" | "sink" */
@@ -31,6 +32,7 @@ struct stage_info {
     size_t n_in, n_out, n_params;
     int64_t batch;
     bool ours; /* `runtime: facet`: the program speaks the link itself */
+    char text_hash[33]; /* XXH3-128 of its --describe; "" if parsed only */
 };
 
 struct pipe_param {
@@ -49,6 +51,8 @@ struct pipe_stage {
     int replicas; /* 0: auto */
     int threads;  /* cores per process; 0: default */
     int retries;  /* times an item is tried again after failing; default 0 */
+    int64_t item_ms, open_ms; /* time limits; 0: none */
+    int restart; /* times a dead process is started anew; -1: not said */
     int line, column;
 };
 struct pipe_edge {
@@ -77,6 +81,8 @@ struct pipe_options {
     const char *const *stage_dirs;
     const char *const *sets; /* "name=value", NULL-terminated; vars, or
                                 stage.param=value to override one parameter */
+    bool look; /* must folders, files and models that parameters name as to be
+                  read (type folder, file, model) be there? */
 };
 
 /* Read, substitute, describe every stage, resolve edges, check fields and
@@ -89,6 +95,8 @@ enum err_code pipeline_load(const char *path, const struct pipe_options *o,
                             struct pipeline **out, struct buf *report,
                             struct err *e) MUST_USE;
 void pipeline_free(struct pipeline **p);
+/* Does the bridge run it: a command, or one of ours with limits? */
+bool pipe_stage_bridged(const struct pipe_stage *st);
 
 /* Several at once, at most 8 running at a time; each job's rc, e and info
  * (owned by the caller afterwards) are filled in. */
@@ -100,7 +108,7 @@ struct info_job {
 };
 void stage_info_jobs(struct info_job *jobs, size_t n);
 
-/* Run `argv --describe` (10 s limit, 1 MiB cap) and read its YAML. */
+/* Run `argv --describe` (60 s limit, 1 MiB cap) and read its YAML. */
 enum err_code stage_info_from_command(char *const *argv,
                                       struct stage_info **out,
                                       struct err *e) MUST_USE;

@@ -184,6 +184,8 @@ static void read_from(struct pipe_load *l, size_t to)
 {
     const struct pipe_stage *s = &l->p->stages[to];
     const struct yaml_node *from = yaml_get(l->node[to], "from");
+    if (yaml_is_null(from))
+        from = NULL; /* `from: ~` undoes a merged one */
     bool source = s->info && s->info->n_in == 0;
     size_t errors = l->errors;
     char list[200];

@@ -138,6 +138,18 @@ static void have_out(struct pipe_load *l, const struct flow *flow, size_t s,
             return;
     if (strcmp(port, "failed") == 0) {
         f.type.type = VAL_STR;
+        /* A source names what it could not read by the texts that all its items
+         * have (stage_fail). */
+        const struct info_port *first = info->n_out ? &info->out[0] : NULL;
+        bool source = info->kind && strcmp(info->kind, "source") == 0;
+        for (size_t i = 0; source && first && i < first->n; i++) {
+            if (first->fields[i].optional ||
+                strcmp(first->fields[i].type, "str") != 0)
+                continue;
+            (void)snprintf(f.name, sizeof f.name, "%s", first->fields[i].name);
+            if (!have_put(l, out, &f))
+                return;
+        }
         for (size_t i = 0; i < 3; i++) {
             (void)snprintf(f.name, sizeof f.name, "%s", error[i]);
             if (!have_put(l, out, &f))

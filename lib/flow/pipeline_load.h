@@ -14,6 +14,8 @@
 #define PIPE_MAX_REPLICAS 256
 #define PIPE_MAX_THREADS 1024
 #define PIPE_MAX_RETRIES 100
+#define PIPE_MAX_RESTART 1000000
+#define PIPE_MAX_LIMIT_MS (7 * 24 * 3600e3)
 #define PIPE_MAX_TEXT ((size_t)16 << 20) /* of all texts after ${var} */
 #define PIPE_MAX_PROBLEMS 100            /* reported; more are only counted */
 
@@ -70,6 +72,15 @@ bool pipe_name_ok(const char *s); /* [a-z][a-z0-9_-]*, at most 47 */
  * which is reported where it is declared). `what` names it in errors. */
 char *pipe_text(struct pipe_load *l, const struct yaml_node *node,
                 const char *what);
+
+/* The last --set STAGE.NAME=... argument, whole, or NULL. */
+const char *pipe_find_set(const struct pipe_load *l, const char *stage,
+                          const char *name);
+/* May --set name this key of a stage (STAGE.replicas=2)? */
+bool pipe_key_set(const char *name);
+/* Take those of a stage that is described. A parameter of the same name is
+ * meant first. */
+void pipe_set_counts(struct pipe_load *l, struct pipe_stage *s);
 
 /* The steps, in this order. Each reports what it finds; later ones leave out
  * what earlier ones could not make sense of. */

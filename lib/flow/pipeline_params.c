@@ -53,11 +53,12 @@ static enum err_code plain_value(const struct param_value *v, char **out,
     return rc;
 }
 
-/* Does *value fit the parameter? The reason is in e if not. For a stage that
+/* Does *value fit the parameter, and (look) is what it names there? The reason
+ * is in e if not. For a stage that
  * is not ours, *value (new memory) becomes the plain form. */
 static enum err_code check_value(const struct pipe_stage *s,
-                                 const struct info_param *in, char **value,
-                                 struct err *e)
+                                 const struct info_param *in, bool look,
+                                 char **value, struct err *e)
 {
     struct param_value v;
     struct stage_param rule = {.name = in->name,
@@ -67,6 +68,8 @@ static enum err_code check_value(const struct pipe_stage *s,
     if (!param_type_from_name(in->type, &rule.type))
         return err_set(e, ERR_ARG, "no parameter type '%s'", in->type);
     enum err_code rc = param_parse(&rule, *value, &v, e);
+    if (!rc && look)
+        rc = param_look(rule.type, *value, s->ours ? s->argv[0] : NULL, e);
     if (rc)
         return rc;
     if (!s->ours && (v.type == PARAM_BOOL || v.type == PARAM_FLOATS)) {
@@ -106,8 +109,8 @@ static void put_param(struct pipe_load *l, struct pipe_stage *s,
 }
 
 /* Is there a --set stage.param=...? The last one. */
-static const char *find_set(const struct pipe_load *l, const char *stage,
-                            const char *param)
+const char *pipe_find_set(const struct pipe_load *l, const char *stage,
+                          const char *param)
 {
     const char *found = NULL;
     size_t ns = strlen(stage), np = strlen(param);
@@ -135,11 +138,11 @@ static void read_with(struct pipe_load *l, struct pipe_stage *s,
         }
         given[in - s->info->params] = true;
         char *text = pipe_text(l, value, key->text);
-        if (!text || find_set(l, s->name, in->name)) {
+        if (!text || pipe_find_set(l, s->name, in->name)) {
             mem_free(text);
             continue;
         }
-        enum err_code rc = check_value(s, in, &text, &e);
+        enum err_code rc = check_value(s, in, l->o->look, &text, &e);
         if (rc == ERR_NOMEM)
             pipe_no_memory(l);
         else if (rc)
@@ -154,7 +157,7 @@ static void read_sets(struct pipe_load *l, struct pipe_stage *s, bool *given)
 {
     for (size_t i = 0; i < s->info->n_params && !l->rc; i++) {
         const struct info_param *in = &s->info->params[i];
-        const char *set = find_set(l, s->name, in->name);
+        const char *set = pipe_find_set(l, s->name, in->name);
         struct err e;
         if (!set)
             continue;
@@ -164,7 +167,7 @@ static void read_sets(struct pipe_load *l, struct pipe_stage *s, bool *given)
             pipe_no_memory(l);
             return;
         }
-        enum err_code rc = check_value(s, in, &value, &e);
+        enum err_code rc = check_value(s, in, l->o->look, &value, &e);
         if (rc == ERR_NOMEM)
             pipe_no_memory(l);
         else if (rc)
@@ -172,6 +175,24 @@ static void read_sets(struct pipe_load *l, struct pipe_stage *s, bool *given)
                            in->name, e.text);
         put_param(l, s, in->name, value, 0, 0);
     }
+}
+
+/* A default, too, may name what is not there: weights that do not ship. */
+static void look_default(struct pipe_load *l, const struct pipe_stage *s,
+                         const struct info_param *in)
+{
+    enum param_type type;
+    struct err e;
+    if (!l->o->look || !param_type_from_name(in->type, &type))
+        return;
+    enum err_code rc =
+        param_look(type, in->def, s->ours ? s->argv[0] : NULL, &e);
+    if (rc == ERR_NOMEM)
+        pipe_no_memory(l);
+    else if (rc)
+        pipe_error_at(l, s->line, s->column,
+                      "stage '%s', parameter '%s' by default: %s", s->name,
+                      in->name, e.text);
 }
 
 static void read_stage(struct pipe_load *l, size_t index)
@@ -194,6 +215,8 @@ static void read_stage(struct pipe_load *l, size_t index)
             pipe_error_at(l, s->line, s->column,
                           "stage '%s' needs the parameter '%s'", s->name,
                           s->info->params[i].name);
+        else if (!given[i])
+            look_default(l, s, &s->info->params[i]);
 }
 
 /* --set stage.param=...: are there such a stage and parameter? */
@@ -217,7 +240,7 @@ static void check_sets(struct pipe_load *l)
         (void)snprintf(word, sizeof word, "%.*s", (int)(n < 60 ? n : 60),
                        s + dot + 1);
         const struct stage_info *info = l->p->stages[k].info;
-        if (info && !find_info(info, word))
+        if (!pipe_key_set(word) && info && !find_info(info, word))
             pipe_error_set(l, s, "stage '%s' has no parameter '%s'%s",
                            l->p->stages[k].name, word,
                            hint_param(info, word, hint));
@@ -228,6 +251,8 @@ void pipe_read_params(struct pipe_load *l)
 {
     check_sets(l);
     for (size_t i = 0; i < l->p->n_stages && !l->rc; i++)
-        if (l->p->stages[i].info)
+        if (l->p->stages[i].info) {
             read_stage(l, i);
+            pipe_set_counts(l, &l->p->stages[i]);
+        }
 }

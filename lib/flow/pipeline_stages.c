@@ -1,4 +1,5 @@
 /* The stages of a pipeline file: names, counts, commands, descriptions. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,35 +12,152 @@
 
 #define MAX_WORDS 128
 
-/* An integer from lo to hi under key, or fallback. `word` (may be NULL) is a
- * text that means 0. */
-static int read_count(struct pipe_load *l, const struct yaml_node *stage,
-                      const char *key, const char *word, int lo, int hi,
-                      int fallback)
+bool pipe_key_set(const char *name)
 {
-    const struct yaml_node *v = yaml_get(stage, key);
+    static const char *const keys[] = {"run", "replicas", "threads", "retries",
+                                       "restart"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Reports about a value of the file, or of --set where there is one. */
+static void bad_value(struct pipe_load *l, const struct yaml_node *at,
+                      const char *set, const char *text)
+{
+    if (set)
+        pipe_error_set(l, set, "%s", text);
+    else
+        pipe_error(l, at, "%s", text);
+}
+
+/* The counts of a stage. */
+static const struct count {
+    const char *key, *word; /* a text that means 0, or NULL */
+    int lo, hi, fallback;
+    size_t offset;
+} counts[] = {
+    {"replicas", "auto", 1, PIPE_MAX_REPLICAS, 1,
+     offsetof(struct pipe_stage, replicas)},
+    {"threads", NULL, 1, PIPE_MAX_THREADS, 0,
+     offsetof(struct pipe_stage, threads)},
+    {"retries", NULL, 0, PIPE_MAX_RETRIES, 0,
+     offsetof(struct pipe_stage, retries)},
+    {"restart", NULL, 0, PIPE_MAX_RESTART, -1,
+     offsetof(struct pipe_stage, restart)},
+};
+#define N_COUNTS (sizeof counts / sizeof *counts)
+
+static int to_count(struct pipe_load *l, const struct count *c,
+                    const char *text, const struct yaml_node *at,
+                    const char *set)
+{
+    char why[200];
     int64_t n = 0;
-    if (!v)
-        return fallback;
-    char *text = pipe_text(l, v, key);
-    if (!text)
-        return fallback;
-    if (word && strcmp(text, word) == 0) {
-        n = 0;
-    } else if (!text_to_i64(text, &n) || n < lo || n > hi) {
-        pipe_error(l, v, "%s: '%.60s' is not a whole number from %d to %d%s%s",
-                   key, text, lo, hi, word ? " or " : "", word ? word : "");
-        n = fallback;
+    if (c->word && strcmp(text, c->word) == 0)
+        return 0;
+    if (text_to_i64(text, &n) && n >= c->lo && n <= c->hi)
+        return (int)n;
+    (void)snprintf(why, sizeof why,
+                   "%s: '%.60s' is not a whole number from %d to %d%s%s",
+                   c->key, text, c->lo, c->hi, c->word ? " or " : "",
+                   c->word ? c->word : "");
+    bad_value(l, at, set, why);
+    return c->fallback;
+}
+
+static void read_counts(struct pipe_load *l, struct pipe_stage *s,
+                        const struct yaml_node *stage)
+{
+    for (size_t i = 0; i < N_COUNTS; i++) {
+        const struct yaml_node *v = yaml_get(stage, counts[i].key);
+        int *at = (int *)(void *)((char *)s + counts[i].offset);
+        *at = counts[i].fallback;
+        char *text = yaml_is_null(v) ? NULL : pipe_text(l, v, counts[i].key);
+        if (text)
+            *at = to_count(l, &counts[i], text, v, NULL);
+        mem_free(text);
     }
+}
+
+void pipe_set_counts(struct pipe_load *l, struct pipe_stage *s)
+{
+    for (size_t i = 0; i < N_COUNTS; i++) {
+        const char *set = pipe_find_set(l, s->name, counts[i].key);
+        bool param = false;
+        for (size_t k = 0; k < s->info->n_params; k++)
+            param = param || !strcmp(s->info->params[k].name, counts[i].key);
+        if (set && !param)
+            *(int *)(void *)((char *)s + counts[i].offset) =
+                to_count(l, &counts[i], strchr(set, '=') + 1, NULL, set);
+    }
+}
+
+/* "30", "1.5", "500 ms", "30 s", "2 min", "1 h" as milliseconds. */
+static bool to_ms(const char *text, int64_t *out)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"", 1e3},       {"ms", 1},       {"s", 1e3},
+                 {"sec", 1e3},    {"m", 60e3},     {"min", 60e3},
+                 {"h", 36e5},     {"hours", 36e5}, {"minutes", 60e3},
+                 {"seconds", 1e3}};
+    char number[32];
+    double v;
+    size_t n = strspn(text, "0123456789."), k = 0;
+    if (n == 0 || n >= sizeof number)
+        return false;
+    memcpy(number, text, n);
+    number[n] = 0;
+    const char *unit = text + n + strspn(text + n, " ");
+    while (k < sizeof units / sizeof *units && strcmp(unit, units[k].unit) != 0)
+        k++;
+    if (k == sizeof units / sizeof *units || !text_to_f64(number, &v) ||
+        v * units[k].ms < 1 || v * units[k].ms > PIPE_MAX_LIMIT_MS)
+        return false;
+    *out = (int64_t)(v * units[k].ms + 0.5);
+    return true;
+}
+
+static void read_limit(struct pipe_load *l, const struct yaml_node *v,
+                       const char *what, int64_t *out)
+{
+    char *text = yaml_is_null(v) ? NULL : pipe_text(l, v, what);
+    if (text && !to_ms(text, out))
+        pipe_error(l, v,
+                   "%s: '%.60s' is not a time from 1 ms to 7 days (seconds, or "
+                   "with a unit: '500 ms', '30 s', '2 min', '1 h')",
+                   what, text);
     mem_free(text);
-    return (int)n;
+}
+
+/* time-limit: 30, or {item: 30, open: 120}. */
+static void read_limits(struct pipe_load *l, struct pipe_stage *s,
+                        const struct yaml_node *stage)
+{
+    static const char *const keys[] = {"item", "open", NULL};
+    const struct yaml_node *v = yaml_get(stage, "time-limit");
+    if (yaml_is_null(v))
+        return;
+    if (v->kind == YAML_MAP) {
+        pipe_check_keys(l, v, keys, "a time-limit");
+        read_limit(l, yaml_get(v, "item"), "time-limit: item", &s->item_ms);
+        read_limit(l, yaml_get(v, "open"), "time-limit: open", &s->open_ms);
+    } else if (v->kind == YAML_SCALAR) {
+        read_limit(l, v, "time-limit", &s->item_ms);
+    } else {
+        pipe_error(l, v, "time-limit is a time, or a map with item and open");
+    }
 }
 
 static void read_stage(struct pipe_load *l, const struct yaml_node *key,
                        const struct yaml_node *node)
 {
-    static const char *const keys[] = {"run",     "from",    "with", "replicas",
-                                       "threads", "retries", NULL};
+    static const char *const keys[] = {"run",      "from",       "with",
+                                       "replicas", "threads",    "retries",
+                                       "restart",  "time-limit", NULL};
     struct pipe_stage *s = &l->p->stages[l->p->n_stages];
     if (!pipe_name_ok(key->text)) {
         pipe_error(l, key, "'%.60s' is not a stage name (a-z0-9_-)", key->text);
@@ -59,10 +177,13 @@ static void read_stage(struct pipe_load *l, const struct yaml_node *key,
         return; /* counted, so that others may name it */
     }
     pipe_check_keys(l, node, keys, "a stage");
-    s->replicas =
-        read_count(l, node, "replicas", "auto", 1, PIPE_MAX_REPLICAS, 1);
-    s->threads = read_count(l, node, "threads", NULL, 1, PIPE_MAX_THREADS, 0);
-    s->retries = read_count(l, node, "retries", NULL, 0, PIPE_MAX_RETRIES, 0);
+    read_counts(l, s, node);
+    read_limits(l, s, node);
+}
+
+bool pipe_stage_bridged(const struct pipe_stage *st)
+{
+    return !st->ours || st->item_ms || st->open_ms || st->restart > 0;
 }
 
 void pipe_read_stages(struct pipe_load *l)
@@ -124,7 +245,7 @@ static char *next_word(const char **s, bool *ok, struct buf *b)
 }
 
 static void split_words(struct pipe_load *l, struct pipe_stage *s,
-                        const struct yaml_node *at)
+                        const struct yaml_node *at, const char *set)
 {
     struct buf b;
     bool ok = true;
@@ -139,18 +260,18 @@ static void split_words(struct pipe_load *l, struct pipe_stage *s,
             break;
         if (s->argc == MAX_WORDS) {
             mem_free(word);
-            pipe_error(l, at, "run: more than %d words", MAX_WORDS);
+            bad_value(l, at, set, "run: more than 128 words");
             buf_free(&b);
             return;
         }
         s->argv[s->argc++] = word;
     }
     if (!ok)
-        pipe_error(l, at, "run: a quote is not closed");
+        bad_value(l, at, set, "run: a quote is not closed");
     else if (!s->argv)
         pipe_no_memory(l);
     else if (!s->argc && !l->rc)
-        pipe_error(l, at, "run: no command");
+        bad_value(l, at, set, "run: no command");
     buf_free(&b);
 }
 
@@ -173,9 +294,9 @@ static bool on_path(const char *name)
 /* argv[0] from a name to a path, unless it is a program on PATH that a whole
  * command line names. False if it cannot be run (reported). */
 static bool find_program(struct pipe_load *l, struct pipe_stage *s,
-                         const struct yaml_node *at)
+                         const struct yaml_node *at, const char *set)
 {
-    char *path = NULL;
+    char *path = NULL, why[700];
     struct err e;
     enum err_code rc = stage_find(l->o->stage_dirs, s->argv[0], &path, &e);
     if (rc == OK) {
@@ -190,11 +311,14 @@ static bool find_program(struct pipe_load *l, struct pipe_stage *s,
     if (s->argc > 1 && !strchr(s->argv[0], '/')) {
         if (on_path(s->argv[0]))
             return true;
-        pipe_error(l, at, "run: no program '%.60s' among the stages or on PATH",
-                   s->argv[0]);
+        (void)snprintf(why, sizeof why,
+                       "run: no program '%.60s' among the stages or on PATH",
+                       s->argv[0]);
+        bad_value(l, at, set, why);
         return false;
     }
-    pipe_error(l, at, "run: %s", e.text);
+    (void)snprintf(why, sizeof why, "run: %s", e.text);
+    bad_value(l, at, set, why);
     return false;
 }
 
@@ -203,25 +327,28 @@ static bool read_run(struct pipe_load *l, struct pipe_stage *s,
                      const struct yaml_node *node)
 {
     const struct yaml_node *run = yaml_get(node, "run");
+    const char *set = pipe_find_set(l, s->name, "run");
     if (node->kind != YAML_MAP)
         return false;
-    if (!run) {
+    if (!set && yaml_is_null(run)) {
         pipe_error_at(l, s->line, s->column, "stage '%s' has no 'run'",
                       s->name);
         return false;
     }
-    if (run->kind != YAML_SCALAR) {
+    if (!set && run->kind != YAML_SCALAR) {
         pipe_error(l, run, "run must be a text, not %s", yaml_kind_name(run));
         return false;
     }
-    s->run = pipe_text(l, run, "run");
+    s->run = set ? mem_strdup(strchr(set, '=') + 1) : pipe_text(l, run, "run");
+    if (!s->run && set)
+        pipe_no_memory(l);
     if (!s->run)
         return false;
     size_t errors = l->errors;
-    split_words(l, s, run);
+    split_words(l, s, run, set);
     if (l->rc || l->errors > errors)
         return false;
-    return find_program(l, s, run);
+    return find_program(l, s, run, set);
 }
 
 void pipe_read_commands(struct pipe_load *l)
@@ -250,6 +377,11 @@ void pipe_read_commands(struct pipe_load *l)
         else if (jobs[k].rc)
             pipe_error(l, yaml_get(l->node[stage[k]], "run"), "stage '%s': %s",
                        s->name, jobs[k].e.text);
+        else if (s->restart > 0 && strcmp(s->info->kind, "source") == 0)
+            pipe_error(l, yaml_get(l->node[stage[k]], "restart"),
+                       "stage '%s' is a source: started anew it would begin "
+                       "again, so it cannot have a restart",
+                       s->name);
     }
 done:
     mem_free(jobs);

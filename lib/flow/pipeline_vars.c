@@ -94,7 +94,9 @@ static bool put_node(struct pipe_load *l, const struct yaml_node *node,
 {
     if (yaml_is_null(node) || node->kind != YAML_SCALAR) {
         if (yaml_is_null(node))
-            pipe_error(l, node, "%s: no value (write \"\" for an empty text)",
+            pipe_error(l, node,
+                       "%s: no value (leave it out, or write \"\" for an "
+                       "empty text)",
                        what);
         else
             pipe_error(l, node, "%s must be a text, not %s", what,

@@ -2,15 +2,16 @@
  * look things up. */
 #include "lib/flow/stage.h"
 
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/cores.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/std.h"
 #include "lib/base/text.h"
 #include "lib/flow/describe.h"
 #include "lib/flow/stage_run.h"
@@ -33,7 +34,7 @@ static const struct describe_option options[] = {
     {0}};
 
 struct args {
-    bool help, describe, man, stdio, linked;
+    bool help, describe, man, stdio, linked, bridged;
     struct stdio_options io;
     const char *instance;
 };
@@ -53,6 +54,7 @@ static bool own_option(struct args *a, int argc, char **argv, int *i,
                  {"--man", &a->man, NULL},
                  {"--stdio", &a->stdio, NULL},
                  {"--linked", &a->linked, NULL},
+                 {"--bridged", &a->bridged, NULL},
                  {"--acks", &a->io.acks, NULL},
                  {"--in-port", NULL, &a->io.in_port},
                  {"--out-port", NULL, &a->io.out_port},
@@ -92,8 +94,10 @@ static int print_text(const struct stage_desc *desc, const struct args *a)
     enum err_code rc = a->help       ? describe_help(desc, options, &b, &e)
                        : a->describe ? describe_yaml(desc, &b, &e)
                                      : describe_man(desc, options, &b, &e);
-    if (!rc && (fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout)))
-        rc = err_set(&e, ERR_IO, "cannot write to standard output");
+    if (!rc) {
+        (void)fwrite(b.data, 1, b.len, stdout);
+        rc = std_flush(&e);
+    }
     buf_free(&b);
     if (rc)
         log_error("%s", e.text);
@@ -113,10 +117,7 @@ static int default_threads(void)
     const char *s = getenv("FACET_THREADS");
     if (s && text_to_i64(s, &n) && n >= 1 && n <= 4096)
         return (int)n;
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    return 1;
+    return cores_usable("");
 }
 
 static enum err_code read_args(struct stage *s, int argc, char **argv,
@@ -137,6 +138,7 @@ int stage_main(const struct stage_desc *desc, int argc, char **argv)
     struct err e = {0};
     struct args a = {.instance = desc->name};
     struct stage s = {0};
+    std_guard();
     log_setup(desc->name, log_level_from_env());
     if (describe_check(desc, &e)) {
         log_error("%s", e.text);
@@ -149,7 +151,7 @@ int stage_main(const struct stage_desc *desc, int argc, char **argv)
             return usage(desc, &e);
     if (a.help || a.describe || a.man)
         return print_text(desc, &a);
-    if (!a.stdio && !a.linked) {
+    if (!a.stdio && !a.linked && !a.bridged) {
         err_set(&e, ERR_ARG,
                 "nothing to do: run it in a pipeline (facet run) "
                 "or give --stdio");
@@ -164,7 +166,9 @@ int stage_main(const struct stage_desc *desc, int argc, char **argv)
     if (read_args(&s, argc, argv, &e))
         (void)usage(desc, &e);
     else
-        status = a.linked ? stage_linked(&s) : stage_stdio(&s, &a.io);
+        status = a.linked    ? stage_linked(&s)
+                 : a.bridged ? stage_bridged(&s)
+                             : stage_stdio(&s, &a.io);
     stage_free(&s);
     return status;
 }
@@ -214,6 +218,21 @@ void stage_break(struct stage *s, enum err_code code, const char *fmt, ...)
 enum err_code stage_config(const struct stage *s, struct buf *b, struct err *e)
 {
     return params_yaml(&s->params, b, e);
+}
+
+const char *stage_recipe(const struct stage *s)
+{
+    return s->recipe ? s->recipe : "";
+}
+
+const char *stage_sinks(const struct stage *s)
+{
+    return s->sinks ? s->sinks : "";
+}
+
+const char *stage_run_key(const struct stage *s)
+{
+    return s->run_key ? s->run_key : "";
 }
 
 const char *stage_instance(const struct stage *s)

@@ -24,7 +24,8 @@ struct stage; /* the running instance, seen only through the calls below */
 enum stage_kind { STAGE_SOURCE, STAGE_TRANSFORM, STAGE_SINK };
 
 /* The context member at `offset` that a parameter fills:
- *   BOOL bool | INT int64_t | FLOAT double | STR, PATH const char * |
+ *   BOOL bool | INT int64_t | FLOAT double |
+ *   STR, PATH, FOLDER, FILE, MODEL const char * |
  *   ENUM int (index into choices) | FLOATS struct stage_floats.
  * Strings and lists stay owned by the stage machinery. */
 enum param_type {
@@ -34,7 +35,12 @@ enum param_type {
     PARAM_STR,
     PARAM_PATH, /* a string; relative paths are against the working folder */
     PARAM_ENUM,
-    PARAM_FLOATS /* "1,2,3" or first:last:step (last included) or a list */
+    PARAM_FLOATS, /* "1,2,3" or first:last:step (last included) or a list */
+    /* Strings that name what is read and so must be there before a run begins
+     * ("" names nothing); what is made, or may be missing, is a PATH. */
+    PARAM_FOLDER,
+    PARAM_FILE,
+    PARAM_MODEL /* weights: a name (weights_find) or a file */
 };
 
 struct stage_floats {
@@ -80,8 +86,13 @@ struct stage_desc {
     const struct stage_port *in;      /* NULL for a source */
     const struct stage_port *out;     /* NULL for a sink */
     const struct stage_param *params; /* NULL if none */
-    size_t ctx_size;                  /* zeroed, parameters filled in */
-    size_t batch; /* most items handed to one transform call; 0 means 1 */
+    /* Names of parameters, parted by spaces; NULL if none. aside: they do not
+     * shape the results (where these go, how much at once, which items of a
+     * source come); all others do, a model or file by its bytes, not its name.
+     * See docs/store.md, recipes. */
+    const char *aside;
+    size_t ctx_size; /* zeroed, parameters filled in */
+    size_t batch;    /* most items handed to one transform call; 0 means 1 */
 
     /* Parameters are set. Load weights, open files. May be NULL. */
     enum err_code (*open)(void *ctx, struct stage *s, struct err *e);
@@ -96,6 +107,12 @@ struct stage_desc {
      * one item too. The run goes on. */
     enum err_code (*transform)(void *ctx, struct stage *s,
                                struct item *const *in, size_t n, struct err *e);
+    /* One input has failed for good: its transform, after the last attempt,
+     * or its fields, which transform then never saw. For a sink that keeps a
+     * record of failures. The item is as it came; why says what is wrong. It
+     * is set aside whatever is done here. NULL ok. */
+    void (*failed)(void *ctx, struct stage *s, const struct item *in,
+                   const struct err *why);
     /* All input is done. A sink writes its summary (stage_report). NULL ok.
      * An error here fails the run. */
     enum err_code (*finish)(void *ctx, struct stage *s, struct err *e);
@@ -126,9 +143,10 @@ enum err_code stage_emit_late(struct stage *s, const char *port,
 
 /* Set one input item of the current transform aside as failed; code and text
  * are the reason. Children that it already has stay. A source may give an item
- * that it has made but not emitted, for what it could not read (name and path
- * as fields, item_set_key as for stage_emit): it goes to the dead letters and
- * out on `failed` like a failed input, and stays the source's to free. */
+ * that it has made but not emitted, for what it could not read (item_set_key as
+ * for stage_emit): it goes to the dead letters and out on `failed` like a failed
+ * input, and stays the source's to free. Pipelines count on it to have those
+ * str fields of the first output port that are not optional. */
 void stage_fail(struct stage *s, const struct item *in, enum err_code code,
                 const char *fmt, ...) PRINTF_LIKE(4, 5);
 
@@ -154,6 +172,16 @@ void stage_break(struct stage *s, enum err_code code, const char *fmt, ...)
  * order of the table, defaults included. */
 enum err_code stage_config(const struct stage *s, struct buf *b,
                            struct err *e) MUST_USE;
+
+/* What this stage's results come from, as text (lib/data/recipe.h); "" outside
+ * a pipeline. */
+const char *stage_recipe(const struct stage *s);
+/* For a sink: all sinks of the run that have its `root`, itself among them; for
+ * others: all sinks that they feed in the end. Lines of recipe_sink_next; ""
+ * outside a pipeline. */
+const char *stage_sinks(const struct stage *s);
+/* Names this run; the same for all its processes. "" outside a pipeline. */
+const char *stage_run_key(const struct stage *s);
 
 /* How many items this source will emit, for the progress bar; < 0 unknown. */
 void stage_expect(struct stage *s, int64_t items);

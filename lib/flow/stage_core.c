@@ -2,7 +2,6 @@
  * and ids checked, failures and retries, one transform call at a time. */
 #include "lib/flow/stage_run.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "lib/base/text.h"
 #include "lib/data/wire.h"
 
+#define ERROR_FIELDS 5 /* that a failed item gets */
 #define LONG_TEXT 4096 /* not kept of an item that is too large */
 
 struct work *work_new(struct item *it, struct err *e)
@@ -32,6 +32,7 @@ void work_free(struct work **w)
         return;
     item_free(&(*w)->item);
     mem_free((*w)->out);
+    mem_free((*w)->trace);
     mem_free(*w);
     *w = NULL;
 }
@@ -91,6 +92,10 @@ void stage_free(struct stage *s)
     ports_free(&s->in, s->n_in);
     ports_free(&s->out, s->n_out);
     mem_free(s->instance);
+    mem_free(s->recipe);
+    mem_free(s->sinks);
+    mem_free(s->run_key);
+    mem_free(s->trace);
     mem_free(s->ctx);
     *s = (struct stage){0};
 }
@@ -146,18 +151,47 @@ char *stage_label(const struct item *it, char *out, size_t n)
     return out;
 }
 
+/* Room for the fields that tell why: an item that is full of fields loses its
+ * last ones, and the reason says which. */
+static void make_room(struct item *it, struct err *why)
+{
+    while (it->n + ERROR_FIELDS > ITEM_MAX_FIELDS) {
+        char name[ITEM_MAX_NAME + 1];
+        size_t used = strlen(why->text);
+        snprintf(name, sizeof name, "%s", it->fields[it->n - 1].name);
+        snprintf(why->text + used, sizeof why->text - used,
+                 "; without '%s', as %d fields are the most", name,
+                 ITEM_MAX_FIELDS);
+        item_drop(it, name);
+    }
+}
+
 struct item *stage_failed_item(const struct stage *s, const struct work *w,
                                struct err *e)
 {
     struct item *it = item_copy(w->item, e);
+    struct err why = w->why;
     if (!it)
         return NULL;
-    if (item_set_str(it, "error_code", err_word(w->why.code), e) ||
-        item_set_str(it, "error_text", w->why.text, e) ||
+    make_room(it, &why);
+    if (item_set_str(it, "error_code", err_word(why.code), e) ||
+        item_set_str(it, "error_text", why.text, e) ||
         item_set_str(it, "error_stage", s->instance, e) ||
-        item_set_i64(it, "error_attempts", (int64_t)w->item->attempt + 1, e))
+        item_set_i64(it, "error_attempts", (int64_t)w->item->attempt + 1, e) ||
+        (w->trace && item_set_str(it, "error_trace", w->trace, e)))
         item_free(&it);
     return it;
+}
+
+void stage_trace(struct stage *s, char *text)
+{
+    mem_free(s->trace);
+    s->trace = text;
+    if (text && (!*text || strlen(text) > ITEM_MAX_STR ||
+                 !text_is_utf8(text, strlen(text)))) {
+        mem_free(s->trace);
+        s->trace = NULL;
+    }
 }
 
 /* Reasons come from libraries and file names: make them UTF-8, as the wire
@@ -235,9 +269,6 @@ static enum err_code emit_checked(struct stage *s, struct work *w, size_t port,
         if (text_starts(it->fields[i].name, STAGE_RESERVED))
             rc = err_set(e, ERR_ARG, "field '%s': names in '%s' are reserved",
                          it->fields[i].name, STAGE_RESERVED);
-        else if (it->fields[i].type == VAL_F64 && !isfinite(it->fields[i].v.f))
-            rc = err_set(e, ERR_DATA, "field '%s' is not a finite number",
-                         it->fields[i].name); /* the wire would refuse it */
     if (rc) {
         item_free(&it);
         return rc;
@@ -314,7 +345,6 @@ static bool too_large(struct stage *s, const struct item *it)
     for (size_t i = rest ? rest->n : 0; i-- > 0;) {
         const struct field *f = &rest->fields[i];
         if (f->type == VAL_TENSOR ||
-            (f->type == VAL_F64 && !isfinite(f->v.f)) ||
             (f->type == VAL_STR && strlen(f->v.s) > LONG_TEXT))
             item_drop(rest, f->name);
     }
@@ -408,6 +438,7 @@ static enum err_code call(struct stage *s, struct work *const *w, size_t n,
         memset(w[i]->ordinal, 0, sizeof w[i]->ordinal);
         w[i]->cursor = 0;
     }
+    stage_trace(s, NULL);
     s->batch = w;
     s->n_batch = n;
     s->io.hold(s->io.arg, w, n);
@@ -424,6 +455,11 @@ static enum err_code call(struct stage *s, struct work *const *w, size_t n,
     with_text(rc, &why);
     for (size_t i = 0; rc && i < n; i++)
         mark_failed(w[i], &why);
+    if (n == 1 && w[0]->failed) {
+        mem_free(w[0]->trace);
+        w[0]->trace = s->trace;
+        s->trace = NULL;
+    }
     return OK;
 }
 
@@ -459,9 +495,13 @@ enum err_code stage_process(struct stage *s, struct work *const *w, size_t n,
         rc = call(s, good, n_good, e);
     for (size_t i = 0; !rc && i < n_good; i++)
         rc = retry(s, good[i], e);
-    for (size_t i = 0; !rc && i < n; i++)
-        if (w[i]->failed)
-            rc = s->io.fail(s->io.arg, w[i], e);
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (!w[i]->failed)
+            continue;
+        if (s->desc->failed)
+            s->desc->failed(s->ctx, s, w[i]->item, &w[i]->why);
+        rc = s->broken ? (*e = s->fatal).code : s->io.fail(s->io.arg, w[i], e);
+    }
     for (size_t i = 0; !rc && i < n; i++)
         rc = s->io.settle(s->io.arg, w[i], e);
     return rc;

@@ -328,6 +328,12 @@ static void linked_hold(void *arg, struct work *const *w, size_t n)
     inhand_set(l->hand, w, n);
 }
 
+static void linked_note(void *arg, const char *text)
+{
+    struct linked *l = arg;
+    inhand_note(l->hand, text);
+}
+
 /* Life */
 
 static enum err_code connect_runner(struct linked *l, struct err *e)
@@ -419,6 +425,11 @@ static enum err_code wire_up(struct linked *l, struct err *e)
     s->threads = l->env.threads;
     s->epoch = l->env.epoch;
     l->dead = mem_strdup(item_str(l->start, "dead", "dead"));
+    s->recipe = mem_strdup(item_str(l->start, "recipe", ""));
+    s->sinks = mem_strdup(item_str(l->start, "sinks", ""));
+    s->run_key = mem_strdup(l->env.key);
+    if (!s->recipe || !s->sinks || !s->run_key)
+        return err_set(e, ERR_NOMEM, "no memory for a recipe");
     if (s->replicas < 1 || s->replica >= s->replicas || s->retries < 0)
         return err_set(e, ERR_DATA, "malformed start");
     size_t n = outbox_links(l->out, NULL, 0) + 2;
@@ -500,7 +511,9 @@ static enum err_code run_source(struct linked *l, struct err *e)
         if (rc || l->stop || l->finish)
             break;
         busy(l, true);
+        inhand_busy(l->hand, "its next item");
         rc = stage_produce(l->s, &end, e);
+        inhand_busy(l->hand, NULL);
         busy(l, false);
     }
     return rc;
@@ -532,8 +545,11 @@ static enum err_code live(struct linked *l, struct err *e)
         rc = l->in ? run_inputs(l, e) : run_source(l, e);
     if (!rc)
         rc = drain(l, e);
-    if (!rc && !l->stop)
+    if (!rc && !l->stop) {
+        inhand_busy(l->hand, "what it does after its last item");
         rc = stage_finish(l->s, e);
+        inhand_busy(l->hand, NULL);
+    }
     if (!rc)
         rc = drain(l, e);
     if (rc || l->stop)
@@ -606,7 +622,8 @@ int stage_linked(struct stage *s)
                               linked_status,
                               linked_enough,
                               linked_stopping,
-                              linked_hold};
+                              linked_hold,
+                              linked_note};
     enum err_code rc = live(&l, &e);
     if (!l.control)
         log_error("%s", e.text);

@@ -28,6 +28,7 @@ struct work {
     uint64_t ordinal[STAGE_MAX_PORTS];
     bool failed;
     struct err why;
+    char *trace; /* more about why, several lines; NULL if none */
     /* Ids of the children emitted so far, kept only where the item may be
      * tried again: a child that is already out is not sent twice. */
     struct item_id *out;
@@ -57,6 +58,8 @@ struct stage_io {
     bool (*stopping)(void *arg);
     /* A transform of these items begins (n > 0) or is over (n == 0). */
     void (*hold)(void *arg, struct work *const *w, size_t n);
+    /* More about what is in hand, for whoever waits. May be NULL. */
+    void (*note)(void *arg, const char *text);
 };
 
 struct stage {
@@ -66,7 +69,8 @@ struct stage {
     char *instance;
     int replica, replicas, threads, retries;
     uint32_t epoch;
-    struct port_spec *in, *out; /* out: with `failed` last, unless a sink */
+    char *recipe, *sinks, *run_key; /* NULL: outside a pipeline */
+    struct port_spec *in, *out;     /* out: with `failed` last, unless a sink */
     size_t n_in, n_out;
     struct stage_io io;
     /* The transform that runs now. */
@@ -74,6 +78,7 @@ struct stage {
     size_t n_batch, in_port;
     bool late; /* stage_emit_late: the emitted item's parent is its own */
     uint64_t root_ordinal[STAGE_MAX_PORTS];
+    char *trace; /* of the transform that runs now */
     bool broken; /* an error that no item is to blame for */
     struct err fatal;
     bool opened;
@@ -103,8 +108,13 @@ enum err_code stage_finish(struct stage *s, struct err *e) MUST_USE;
 bool stage_out_index(const struct stage *s, const char *name, size_t *out);
 bool stage_in_index(const struct stage *s, const char *name, size_t *out);
 
-/* A copy of the failed input with error_code, error_text, error_stage and
- * error_attempts added; its id is the input's. */
+/* More about why the input of this transform fails (a traceback, the last words
+ * of a process): several lines of UTF-8. Taken over, NULL is nothing; it counts
+ * if the transform fails. For stages that take one item at a time. */
+void stage_trace(struct stage *s, char *text);
+/* A copy of the failed input with error_code, error_text, error_stage,
+ * error_attempts and, where there is one, error_trace added; its id is the
+ * input's. */
 struct item *stage_failed_item(const struct stage *s, const struct work *w,
                                struct err *e) MUST_USE;
 /* "id 00ab.. (name id00019)": an item as a person recognises it. */
@@ -117,5 +127,6 @@ struct stdio_options {
 };
 int stage_stdio(struct stage *s, const struct stdio_options *o);
 int stage_linked(struct stage *s);
+int stage_bridged(struct stage *s);
 
 #endif

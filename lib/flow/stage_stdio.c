@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/std.h"
 #include "lib/data/tape.h"
 #include "lib/flow/stage_run.h"
 
@@ -17,7 +18,7 @@ struct stdio {
     size_t in_port, out_port;
     bool acks, any_failed;
     bool tape; /* stdout is a tape's, from the beginning */
-    bool enough;
+    bool enough, results_lost;
     int64_t next_status;
 };
 
@@ -89,8 +90,10 @@ static void stdio_report(void *arg, const char *text)
     struct stdio *io = arg;
     if (io->tape)
         log_info("%s", text);
-    else if (printf("%s\n", text) < 0 || fflush(stdout))
+    else if (printf("%s\n", text) < 0 || fflush(stdout)) {
         log_info("%s", text);
+        io->results_lost = true;
+    }
 }
 
 static void stdio_expect(void *arg, int64_t items)
@@ -158,19 +161,24 @@ static enum err_code read_batch(struct stdio *io, struct work **w, size_t batch,
     return OK;
 }
 
+static size_t batch_of(const struct stage_desc *d)
+{
+    size_t batch = d->batch ? d->batch : 1;
+    return batch < STAGE_MAX_BATCH ? batch : STAGE_MAX_BATCH;
+}
+
+static enum err_code open_input(struct stdio *io, struct err *e)
+{
+    if (batch_of(io->s->desc) > 1 && setvbuf(stdin, NULL, _IONBF, 0))
+        return err_set(e, ERR_IO, "cannot set up standard input");
+    io->in = tape_read_stream(stdin, "standard input", e);
+    return io->in ? OK : e->code;
+}
+
 static enum err_code transform_all(struct stdio *io, struct err *e)
 {
     static struct work *w[STAGE_MAX_BATCH];
-    size_t batch = io->s->desc->batch, n;
-    if (batch == 0)
-        batch = 1;
-    if (batch > STAGE_MAX_BATCH)
-        batch = STAGE_MAX_BATCH;
-    if (batch > 1 && setvbuf(stdin, NULL, _IONBF, 0))
-        return err_set(e, ERR_IO, "cannot set up standard input");
-    io->in = tape_read_stream(stdin, "standard input", e);
-    if (!io->in)
-        return e->code;
+    size_t batch = batch_of(io->s->desc), n;
     for (;;) {
         enum err_code rc = read_batch(io, w, batch, &n, e);
         if (!rc && n)
@@ -208,15 +216,24 @@ int stage_stdio(struct stage *s, const struct stdio_options *o)
 {
     struct err e = {0}, close_err = {0};
     struct stdio io = {.s = s, .acks = o->acks};
-    s->io = (struct stage_io){
-        &io,          stdio_emit,   stdio_fail,   stdio_settle,   stdio_report,
-        stdio_expect, stdio_status, stdio_enough, stdio_stopping, stdio_hold};
-    if (pick_ports(&io, o, &e)) {
+    s->io = (struct stage_io){&io,          stdio_emit,   stdio_fail,
+                              stdio_settle, stdio_report, stdio_expect,
+                              stdio_status, stdio_enough, stdio_stopping,
+                              stdio_hold,   NULL};
+    enum err_code rc = pick_ports(&io, o, &e);
+    io.tape = s->desc->kind != STAGE_SINK || o->acks;
+    if (!rc && io.tape && std_is_terminal())
+        rc = err_set(&e, ERR_ARG,
+                     "a tape is no text, and standard output is a terminal: "
+                     "write to a file (> x.tape), or show it (| facet tape "
+                     "show -)");
+    if (rc) {
         log_error("%s", e.text);
         return 2;
     }
-    io.tape = s->desc->kind != STAGE_SINK || o->acks;
-    enum err_code rc = stage_open(s, &e);
+    rc = stage_open(s, &e);
+    if (!rc && s->desc->kind != STAGE_SOURCE)
+        rc = open_input(&io, &e);
     if (!rc && io.tape) {
         io.out = tape_write_stream(stdout, "standard output", &e);
         rc = io.out ? OK : e.code;
@@ -228,8 +245,12 @@ int stage_stdio(struct stage *s, const struct stdio_options *o)
         rc = stage_finish(s, &e);
     if (io.in && tape_close(&io.in, &close_err) && !rc)
         rc = err_set(&e, close_err.code, "%s", close_err.text);
+    if (rc) /* what was written stays; nothing is said of an end */
+        tape_abort(&io.out);
     if (io.out && tape_close(&io.out, &close_err) && !rc)
         rc = err_set(&e, close_err.code, "%s", close_err.text);
+    if (!rc && io.results_lost)
+        rc = err_set(&e, ERR_IO, "cannot write results to standard output");
     if (rc)
         log_error("%s", e.text);
     return rc ? 3 : io.any_failed ? 1 : 0;

@@ -133,14 +133,18 @@ static void end_sources(struct supervisor *s)
 static enum err_code take_message(struct supervisor *s, struct proc *p,
                                   const struct item *it, struct err *e)
 {
+    /* A new status goes with whatever is told next. */
+    const char *status = item_str(it, "status", NULL);
+    if (status) {
+        snprintf(p->status, sizeof p->status, "%s", status);
+        s->moved_ns = clock_ns();
+    }
     if (strcmp(it->kind, "hello") == 0) {
         take_hello(s, p, it);
     } else if (strcmp(it->kind, "ready") == 0) {
         p->state = p->state == PROC_HERE ? PROC_READY : p->state;
     } else if (strcmp(it->kind, "stats") == 0) {
         p->stats = control_stats_get(it);
-        snprintf(p->status, sizeof p->status, "%s",
-                 item_str(it, "status", p->status));
     } else if (strcmp(it->kind, "enough") == 0) {
         p->enough = true;
         end_sources(s);
@@ -308,13 +312,18 @@ static void take_signals(struct supervisor *s)
     while (read(s->signal_fd, &si, sizeof si) == sizeof si) {
         if (si.ssi_signo == SIGCHLD)
             continue;
+        if (si.ssi_signo == SIGTSTP) {
+            supervisor_halt(s);
+            continue;
+        }
         if (s->signal) {
             kill_all(s);
         } else {
             s->signal = (int)si.ssi_signo;
             supervisor_say(s, SUPERVISOR_INFO, "stopping (%s); once more kills",
-                           si.ssi_signo == SIGINT ? "interrupted"
-                                                  : "terminated");
+                           si.ssi_signo == SIGINT   ? "interrupted"
+                           : si.ssi_signo == SIGHUP ? "the terminal is gone"
+                                                    : "terminated");
             begin_stop(s);
         }
     }
@@ -347,6 +356,7 @@ static enum err_code step(struct supervisor *s, struct err *e)
         check_hello(s);
     if (s->stopping && !s->killed && now > s->kill_at)
         kill_late(s, now);
+    supervisor_watch(s, now);
     supervisor_show_progress(s, false);
     return rc;
 }
@@ -382,22 +392,6 @@ static enum err_code make_key(char out[CONTROL_KEY], struct err *e)
         return err_errno(e, ERR_IO, errno, "no random numbers");
     for (size_t i = 0; i < sizeof b; i++)
         snprintf(out + 2 * i, 3, "%02x", b[i]);
-    return OK;
-}
-
-static enum err_code take_signal_fd(struct supervisor *s, sigset_t *old,
-                                    struct err *e)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, old))
-        return err_errno(e, ERR_IO, errno, "cannot block signals");
-    s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (s->signal_fd < 0)
-        return err_errno(e, ERR_IO, errno, "cannot read signals");
     return OK;
 }
 
@@ -454,6 +448,7 @@ static void clean_up(struct supervisor *s)
     rundir_free(&s->dir);
     mem_free(s->proc);
     mem_free(s->fds);
+    recipes_free(&s->recipes);
     mem_free(s->replicas);
     mem_free(s->threads);
 }
@@ -464,7 +459,7 @@ enum err_code supervisor_run(const struct pipeline *p,
 {
     struct supervisor s = {.p = p, .o = *o, .signal_fd = -1};
     sigset_t old;
-    s.dir.lock_fd = -1;
+    s.dir.lock_fd = s.dir.dir_fd = -1;
     if (!s.o.launcher)
         s.o.launcher = &launcher_local;
     if (s.o.hello_timeout_s <= 0)
@@ -472,7 +467,7 @@ enum err_code supervisor_run(const struct pipeline *p,
     if (s.o.exit_timeout_s <= 0)
         s.o.exit_timeout_s = EXIT_S;
     sigprocmask(SIG_SETMASK, NULL, &old);
-    enum err_code rc = take_signal_fd(&s, &old, e);
+    enum err_code rc = supervisor_take_signals(&s, &old, e);
     if (!rc)
         rc = begin(&s, e);
     if (!rc)
@@ -486,6 +481,9 @@ enum err_code supervisor_run(const struct pipeline *p,
         supervisor_say(&s, SUPERVISOR_BAR, "%s", "");
     }
     result->failed = supervisor_failed(&s);
+    result->wall_ns = s.gone ? s.end_ns - s.go_ns : 0;
+    result->rows = s.proc ? supervisor_rows(&s) : NULL;
+    result->n_rows = result->rows ? p->n_stages : 0;
     result->signal = s.signal;
     result->end = rc || ((s.broken || s.unclean) && !s.signal) ? RUN_BROKEN
                   : s.signal                                   ? RUN_STOPPED

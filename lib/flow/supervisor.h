@@ -10,6 +10,7 @@
 #include "lib/base/err.h"
 #include "lib/flow/launcher.h"
 #include "lib/flow/pipeline.h"
+#include "lib/flow/progress.h"
 
 enum supervisor_text {
     SUPERVISOR_REPORT, /* a result line of a stage */
@@ -24,6 +25,7 @@ struct supervisor_options {
     const struct launcher_ops *launcher; /* NULL: launcher_local */
     const char *facet;   /* this program: `facet bridge` runs external stages */
     int columns;         /* of the terminal; 0: no terminal, plain lines */
+    int (*width)(void);  /* its columns now, or NULL: they do not change */
     int hello_timeout_s; /* for a started process to answer; 0: 60 */
     int exit_timeout_s;  /* for one that is through to exit; 0: 20 */
     void (*text)(void *arg, enum supervisor_text kind, const char *text);
@@ -41,6 +43,11 @@ struct supervisor_result {
     enum supervisor_end end;
     int signal; /* RUN_STOPPED */
     int64_t failed;
+    int64_t wall_ns; /* from the first item on; 0 if it never came so far */
+    /* What each stage did, in the order of the pipeline; the caller's
+     * (mem_free), NULL if there is no memory. Names are the pipeline's. */
+    struct progress_row *rows;
+    size_t n_rows;
 };
 
 /* Replicas and cores each that stage i of p gets on `cores` cores. auto: an

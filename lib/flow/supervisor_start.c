@@ -1,23 +1,25 @@
 /* The supervisor's beginning: which processes, how started, how wired. */
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cores.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/flow/dirs.h"
 #include "lib/flow/supervisor_internal.h"
 
 #define MAX_PROCS 1024
+/* Open files of a process; seen: 16 and 2. */
+#define FILES_OWN ((size_t)24)
+#define FILES_PEER ((size_t)3)
 #define WIRING_MAX (1u << 20)
 
 int supervisor_cores(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    return 1;
+    return cores_usable("");
 }
 
 static bool is_transform(const struct pipe_stage *st)
@@ -57,6 +59,10 @@ enum err_code supervisor_make_procs(struct supervisor *s, struct err *e)
         if (n > MAX_PROCS)
             return err_set(e, ERR_ARG, "more than %d processes", MAX_PROCS);
     }
+    /* Of any process, the runner or one that talks to all others. */
+    enum err_code rc = limits_open_files(FILES_OWN + FILES_PEER * n, e);
+    if (rc)
+        return err_wrap(e, "%zu processes", n);
     s->proc = mem_calloc(n, sizeof *s->proc);
     s->fds = mem_calloc(n + 1, sizeof *s->fds);
     if (!s->proc || !s->fds)
@@ -93,22 +99,29 @@ static void free_strings(char **v)
 }
 
 /* The command line: ours is linked directly, any other goes under the
- * bridge. */
+ * bridge, and so does one of ours with limits. */
 static char **make_argv(const struct supervisor *s, const struct pipe_stage *st)
 {
     size_t n = 0;
-    char **v = mem_calloc(st->argc + st->n_params + 6, sizeof *v);
+    bool bridged = pipe_stage_bridged(st);
+    char **v = mem_calloc(st->argc + st->n_params + 9, sizeof *v);
     if (!v)
         return NULL;
-    if (!st->ours) {
+    if (bridged) {
         v[n++] = mem_strdup(s->o.facet ? s->o.facet : "facet");
         v[n++] = mem_strdup("bridge");
+        if (st->item_ms)
+            v[n++] = mem_printf("--item-ms=%" PRId64, st->item_ms);
+        if (st->open_ms)
+            v[n++] = mem_printf("--open-ms=%" PRId64, st->open_ms);
+        if (st->restart >= 0)
+            v[n++] = mem_printf("--restart=%d", st->restart);
         v[n++] = mem_printf("%zu", st->argc);
         v[n++] = mem_strdup("--");
     }
     for (size_t i = 0; i < st->argc; i++)
         v[n++] = mem_strdup(st->argv[i]);
-    if (st->ours)
+    if (!bridged)
         v[n++] = mem_strdup("--linked");
     for (size_t i = 0; i < st->n_params; i++)
         v[n++] = mem_printf("--%s=%s", st->params[i].name, st->params[i].value);
@@ -135,7 +148,7 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
                             p->replica,
                             threads,
                             p->epoch};
-    char **v = mem_calloc(CONTROL_ENV + 4, sizeof *v);
+    char **v = mem_calloc(CONTROL_ENV + 5, sizeof *v);
     if (!v || control_env_write(&c, v, e)) {
         mem_free(v);
         err_set(e, ERR_NOMEM, "no memory for an environment");
@@ -147,7 +160,10 @@ static char **make_env(const struct supervisor *s, const struct proc *p,
      * measured on 2 cores: 20000 costs three times the CPU of 1000. */
     if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"))
         v[n++] = mem_strdup("GOMP_SPINCOUNT=1000");
-    if (!v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
+    enum err_code rc = python_path(&v[n], e);
+    if (v[n])
+        n++;
+    if (rc || !v[n - 1] || !v[CONTROL_ENV] || !v[CONTROL_ENV + 1]) {
         for (size_t i = 0; i < n; i++)
             mem_free(v[i]);
         mem_free(v);
@@ -217,7 +233,8 @@ static enum err_code send_start(struct supervisor *s, const struct proc *p,
 {
     const struct pipe_stage *st = &s->p->stages[p->stage];
     char name[LINK_NAME];
-    struct buf up, down;
+    struct buf up, down, sinks;
+    buf_init(&sinks, WIRING_MAX);
     buf_init(&up, WIRING_MAX);
     buf_init(&down, WIRING_MAX);
     peer_name(p, name);
@@ -238,8 +255,15 @@ static enum err_code send_start(struct supervisor *s, const struct proc *p,
     if (!rc)
         rc = item_set_i64(it, "retries", st->retries, e);
     if (!rc)
+        rc = item_set_str(it, "recipe", recipes_of(s->recipes, p->stage), e);
+    if (!rc)
+        rc = recipes_sinks(s->recipes, p->stage, &sinks, e);
+    if (!rc)
+        rc = item_set_str(it, "sinks", buf_str(&sinks), e);
+    if (!rc)
         rc = link_send(s->control, name, it, e);
     item_free(&it);
+    buf_free(&sinks);
     buf_free(&up);
     buf_free(&down);
     return rc;
@@ -247,7 +271,7 @@ static enum err_code send_start(struct supervisor *s, const struct proc *p,
 
 enum err_code supervisor_send_start(struct supervisor *s, struct err *e)
 {
-    enum err_code rc = OK;
+    enum err_code rc = recipes_new(s->p, &s->recipes, e);
     for (size_t i = 0; !rc && i < s->n_proc; i++)
         rc = send_start(s, &s->proc[i], e);
     return rc;

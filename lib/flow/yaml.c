@@ -23,6 +23,7 @@ struct reader {
     size_t nodes;
     struct anchor anchor[YAML_MAX_ANCHORS];
     size_t n_anchors;
+    struct yaml_node *merged; /* what stood under '<<': anchors may mean it */
     struct err *e;
 };
 
@@ -56,13 +57,32 @@ static yaml_mark_t mark_of(const struct reader *r, size_t offset)
     return m;
 }
 
+/* Does a tab stand among the blanks that begin the line of this place? Where,
+ * into *at. */
+static bool tab_indents(const struct reader *r, yaml_mark_t *at)
+{
+    size_t from = 0;
+    for (size_t line = 0; line < at->line && from < r->n_text; from++)
+        line += r->text[from] == '\n';
+    size_t n = 0;
+    while (from + n < r->n_text && r->text[from + n] == ' ')
+        n++;
+    if (from + n >= r->n_text || r->text[from + n] != '\t')
+        return false;
+    at->column = n;
+    return true;
+}
+
 /* What libyaml has against the text. */
 static enum err_code syntax(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     const char *what = p->problem ? p->problem : "malformed";
+    yaml_mark_t place = p->problem_mark;
     if (p->error == YAML_MEMORY_ERROR)
         return no_memory(r);
+    if (p->error == YAML_SCANNER_ERROR && tab_indents(r, &place))
+        return fail(r, &place, "a tab indents this line: use spaces");
     if (p->error == YAML_READER_ERROR) {
         yaml_mark_t at = mark_of(r, p->problem_offset);
         return fail(r, &at, what);
@@ -230,6 +250,97 @@ static enum err_code check_key(struct reader *r, const struct yaml_node *map,
     return OK;
 }
 
+static bool has_key(const struct yaml_node *map, const char *key)
+{
+    for (size_t i = 0; i < map->n; i++)
+        if (strcmp(map->keys[i]->text, key) == 0)
+            return true;
+    return false;
+}
+
+static bool is_merge(const struct yaml_node *key)
+{
+    return key->plain && strcmp(key->text, "<<") == 0;
+}
+
+/* Copy what `from` has and neither `own` nor `to` into `to`. */
+static enum err_code merge_map(struct reader *r, const struct yaml_node *own,
+                               const struct yaml_node *from, int depth,
+                               struct yaml_node *to)
+{
+    enum err_code rc = OK;
+    yaml_mark_t at = {0, (size_t)from->line - 1, (size_t)from->column - 1};
+    if (from->kind != YAML_MAP)
+        return err_set(r->e, ERR_DATA,
+                       "%s:%d:%d: error: '<<' merges a map or a list of maps, "
+                       "not %s",
+                       r->origin, from->line, from->column,
+                       yaml_kind_name(from));
+    for (size_t i = 0; i < from->n && !rc; i++) {
+        struct yaml_node *key = NULL, *value = NULL;
+        if (has_key(own, from->keys[i]->text) ||
+            has_key(to, from->keys[i]->text))
+            continue;
+        if (own->n + to->n > YAML_MAX_KEYS)
+            return fail(r, &at, "more than 4096 keys in one map");
+        rc = copy_node(r, &at, from->keys[i], depth, &key);
+        if (!rc)
+            rc = copy_node(r, &at, from->items[i], depth, &value);
+        if (rc)
+            yaml_node_free(&key);
+        else
+            rc = append(r, to, key, value);
+    }
+    return rc;
+}
+
+/* Put the keys of the map under the index-th key, '<<', in its place, as YAML
+ * 1.1 has it (https://yaml.org/type/merge.html): keys that the map has itself
+ * win, then earlier maps of a list over later ones. */
+static enum err_code merge(struct reader *r, struct yaml_node *map,
+                           size_t index, int depth)
+{
+    struct yaml_node all = {.kind = YAML_MAP};
+    struct yaml_node *value = map->items[index];
+    enum err_code rc = OK;
+    if (value->kind == YAML_LIST)
+        for (size_t i = 0; i < value->n && !rc; i++)
+            rc = merge_map(r, map, value->items[i], depth, &all);
+    else
+        rc = merge_map(r, map, value, depth, &all);
+    for (size_t i = 0; i < map->n && !rc; i++) {
+        if (i == index)
+            continue;
+        rc = append(r, &all, map->keys[i], map->items[i]);
+        map->keys[i] = map->items[i] = NULL; /* all's, or freed */
+    }
+    if (!rc) {
+        struct yaml_node *key = map->keys[index];
+        map->items[index] = map->keys[index] = NULL;
+        yaml_node_free(&key);
+        rc = append(r, r->merged, NULL, value);
+    }
+    struct yaml_node old = *map;
+    map->n = all.n;
+    map->keys = all.keys;
+    map->items = all.items;
+    for (size_t i = 0; i < old.n; i++) {
+        yaml_node_free(&old.keys[i]);
+        yaml_node_free(&old.items[i]);
+    }
+    mem_free(old.keys);
+    mem_free(old.items);
+    return rc;
+}
+
+static enum err_code end_map(struct reader *r, struct yaml_node *map, int depth)
+{
+    for (size_t i = 0; i < map->n; i++)
+        if (is_merge(map->keys[i]))
+            return merge(r, map, i, depth);
+    return OK;
+}
+
 /* The entries of a list or map up to its end event. */
 static enum err_code read_entries(struct reader *r, int depth,
                                   struct yaml_node *node)
@@ -243,7 +354,7 @@ static enum err_code read_entries(struct reader *r, int depth,
         if (ev.type == YAML_SEQUENCE_END_EVENT ||
             ev.type == YAML_MAPPING_END_EVENT) {
             yaml_event_delete(&ev);
-            return OK;
+            return node->kind == YAML_MAP ? end_map(r, node, depth + 1) : OK;
         }
         rc = read_node(r, &ev, depth + 1, &value);
         if (!rc && node->kind == YAML_MAP) {
@@ -377,6 +488,9 @@ enum err_code yaml_read(const char *text, size_t n, const char *origin,
                         struct yaml_node **out, struct err *e)
 {
     *out = NULL;
+    size_t bom = text_bom(text, n);
+    text += bom;
+    n -= bom;
     if (n > YAML_MAX_BYTES)
         return err_set(e, ERR_DATA, "%s:1:1: error: larger than 1 MiB", origin);
     struct reader *r = mem_calloc(1, sizeof *r);
@@ -388,9 +502,16 @@ enum err_code yaml_read(const char *text, size_t n, const char *origin,
     r->e = e;
     enum err_code rc = OK;
     size_t bad = utf8_error(text, n);
-    if (bad < n) {
+    r->merged = mem_calloc(1, sizeof *r->merged);
+    if (r->merged)
+        r->merged->kind = YAML_LIST;
+    if (!r->merged) {
+        rc = no_memory(r);
+    } else if (bad < n) {
         yaml_mark_t at = mark_of(r, bad);
-        rc = fail(r, &at, "not valid UTF-8");
+        rc = fail(r, &at,
+                  text_is_utf16(text, n) ? "UTF-16: save it as UTF-8"
+                                         : "not valid UTF-8");
     } else if (!yaml_parser_initialize(&r->parser)) {
         rc = no_memory(r);
     } else {
@@ -402,6 +523,7 @@ enum err_code yaml_read(const char *text, size_t n, const char *origin,
     }
     for (size_t i = 0; i < r->n_anchors; i++)
         mem_free(r->anchor[i].name);
+    yaml_node_free(&r->merged);
     mem_free(r);
     if (rc)
         yaml_node_free(out);
@@ -453,8 +575,11 @@ bool yaml_is_null(const struct yaml_node *node)
         return true;
     if (node->kind != YAML_SCALAR || !node->plain)
         return false;
-    return !*node->text || strcmp(node->text, "~") == 0 ||
-           strcmp(node->text, "null") == 0;
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(node->text, words[i]) == 0)
+            return true;
+    return false;
 }
 
 const char *yaml_kind_name(const struct yaml_node *node)

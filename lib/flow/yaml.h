@@ -28,9 +28,12 @@ struct yaml_node {
 };
 
 /* Read one document of n bytes; origin names it in errors, whose text is
- * "origin:line:column: error: ...". ERR_DATA: not UTF-8, malformed, more than
- * one document or none, a key twice or not a scalar, a tag, an alias inside
- * its own anchor, a limit above passed. ERR_NOMEM. */
+ * "origin:line:column: error: ...". A byte order mark is passed over. Maps come
+ * with their merge keys ("<<: *x", a map or a list of maps) put in: keys of
+ * the map itself win, then earlier maps of the list; what is merged stands
+ * first and keeps its own place in the file. ERR_DATA: not UTF-8, malformed,
+ * more than one document or none, a key twice or not a scalar, a tag, an alias
+ * inside its own anchor, a limit above passed. ERR_NOMEM. */
 enum err_code yaml_read(const char *text, size_t n, const char *origin,
                         struct yaml_node **out, struct err *e) MUST_USE;
 enum err_code yaml_read_file(const char *path, struct yaml_node **out,
@@ -39,7 +42,7 @@ void yaml_node_free(struct yaml_node **node);
 
 /* The value under key in a map; NULL if there is none, or node is no map. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
-/* A plain scalar that means "no value": empty, ~, null. */
+/* A plain scalar that means "no value": empty, ~, null, Null, NULL. */
 bool yaml_is_null(const struct yaml_node *node);
 /* Append s as a double-quoted scalar, and a new line. */
 enum err_code yaml_put_quoted(struct buf *out, const char *s,

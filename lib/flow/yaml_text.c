@@ -81,6 +81,9 @@ enum err_code params_yaml(const struct params *p, struct buf *out,
             break;
         case PARAM_STR:
         case PARAM_PATH:
+        case PARAM_FOLDER:
+        case PARAM_FILE:
+        case PARAM_MODEL:
             rc =
                 yaml_put_quoted(out, *(const char *const *)(const void *)at, e);
             break;

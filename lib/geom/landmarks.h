@@ -15,7 +15,7 @@ struct landmark_group {
     const char *name;
     int first, last; /* inclusive */
     bool closed;
-    uint8_t rgb[3]; /* the seed's pose colours (P2P: networks.md) */
+    uint8_t rgb[3]; /* pose2pose's pose colours (P2P: networks.md) */
 };
 #define LANDMARK_GROUPS 9
 extern const struct landmark_group landmark_groups[LANDMARK_GROUPS];

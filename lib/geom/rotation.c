@@ -1,4 +1,4 @@
-/* Rotations in the seed's convention: R = Rz Ry Rx, degrees. */
+/* Rotations in pose2pose's convention: R = Rz Ry Rx, degrees. */
 #include "lib/geom/rotation.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Rotations in the seed's convention. */
+/* Rotations in pose2pose's convention. */
 #ifndef FACET_GEOM_ROTATION_H
 #define FACET_GEOM_ROTATION_H
 

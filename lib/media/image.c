@@ -1,9 +1,12 @@
 /* Pictures: which codec reads these bytes, and what all codecs share. */
 #include "lib/media/image.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/media/image_codec.h"
 
 #define DEFAULT_PNG_LEVEL 6
@@ -15,7 +18,14 @@ const struct image_caps image_caps_default = {
     .max_pixels = (size_t)1 << 28,
 };
 
-enum picture_type { PICTURE_NONE, PICTURE_PNG, PICTURE_JPEG, PICTURE_PNM };
+enum picture_type {
+    PICTURE_NONE,
+    PICTURE_PNG,
+    PICTURE_JPEG,
+    PICTURE_PNM,
+    PICTURE_WEBP,
+    PICTURE_HEIF
+};
 
 static enum picture_type sniff(const uint8_t *p, size_t n)
 {
@@ -28,6 +38,10 @@ static enum picture_type sniff(const uint8_t *p, size_t n)
         (p[2] == ' ' || p[2] == '\n' || p[2] == '\t' || p[2] == '\r' ||
          p[2] == '#'))
         return PICTURE_PNM;
+    if (image_webp_sniff(p, n))
+        return PICTURE_WEBP;
+    if (image_heif_sniff(p, n))
+        return PICTURE_HEIF;
     return PICTURE_NONE;
 }
 
@@ -61,27 +75,50 @@ static uint32_t tiff_int(const uint8_t *p, int bytes, bool little)
     return v;
 }
 
-int image_exif_orientation(const uint8_t *tiff, size_t n)
+uint32_t image_tiff_value(const uint8_t *tiff, size_t n, unsigned tag,
+                          uint32_t otherwise)
 {
     if (n < 14)
-        return 1;
+        return otherwise;
     bool little = tiff[0] == 'I' && tiff[1] == 'I';
     if (!little && !(tiff[0] == 'M' && tiff[1] == 'M'))
-        return 1;
+        return otherwise;
     if (tiff_int(tiff + 2, 2, little) != 42)
-        return 1;
+        return otherwise;
     size_t at = tiff_int(tiff + 4, 4, little);
     if (at > n - 2)
-        return 1;
+        return otherwise;
     size_t entries = tiff_int(tiff + at, 2, little);
     at += 2;
-    for (size_t i = 0; i < entries && at + 12 <= n; i++, at += 12) {
-        if (tiff_int(tiff + at, 2, little) != 0x0112)
+    for (size_t i = 0; i < entries && n - at >= 12; i++, at += 12) {
+        if (tiff_int(tiff + at, 2, little) != tag)
             continue;
-        uint32_t v = tiff_int(tiff + at + 8, 2, little);
-        return v >= 1 && v <= 8 ? (int)v : 1;
+        bool is_long = tiff_int(tiff + at + 2, 2, little) == 4;
+        return tiff_int(tiff + at + 8, is_long ? 4 : 2, little);
     }
-    return 1;
+    return otherwise;
+}
+
+size_t image_tiff_pages(const uint8_t *tiff, size_t n)
+{
+    if (n < 14 || (tiff[0] != 'I' && tiff[0] != 'M'))
+        return 0;
+    bool little = tiff[0] == 'I';
+    size_t at = tiff_int(tiff + 4, 4, little), pages = 0;
+    while (at && at <= n - 2 && pages < 65536) { /* chains may go round */
+        size_t next = at + 2 + (size_t)tiff_int(tiff + at, 2, little) * 12;
+        pages++;
+        if (next > n - 4)
+            break;
+        at = tiff_int(tiff + next, 4, little);
+    }
+    return pages;
+}
+
+int image_exif_orientation(const uint8_t *tiff, size_t n)
+{
+    uint32_t v = image_tiff_value(tiff, n, 0x0112, 1);
+    return v >= 1 && v <= 8 ? (int)v : 1;
 }
 
 enum err_code image_orient(struct tensor **img, int orientation, struct err *e)
@@ -116,6 +153,15 @@ enum err_code image_orient(struct tensor **img, int orientation, struct err *e)
     return OK;
 }
 
+void image_over_black(const uint8_t *rgba, uint8_t *rgb, size_t pixels)
+{
+    for (size_t i = 0; i < pixels; i++, rgba += 4, rgb += 3) {
+        unsigned a = rgba[3];
+        for (int k = 0; k < 3; k++)
+            rgb[k] = (uint8_t)((rgba[k] * a + 127) / 255);
+    }
+}
+
 enum err_code image_layout(const struct tensor *img, int64_t *h, int64_t *w,
                            int *channels, struct err *e)
 {
@@ -138,11 +184,29 @@ int image_is_picture(const void *data, size_t n)
     return sniff(data, n) != PICTURE_NONE;
 }
 
-enum err_code image_decode(const void *data, size_t n,
-                           const struct image_caps *caps, struct tensor **out,
-                           struct err *e)
+void image_note(char *note, const char *fmt, ...)
+{
+    va_list ap;
+    if (!note)
+        return;
+    size_t n = strlen(note);
+    if (n && n + 2 < IMAGE_NOTE) {
+        memcpy(note + n, "; ", 3);
+        n += 2;
+    }
+    va_start(ap, fmt);
+    vsnprintf(note + n, IMAGE_NOTE - n, fmt, ap);
+    va_end(ap);
+}
+
+enum err_code image_decode_noted(const void *data, size_t n,
+                                 const struct image_caps *caps,
+                                 struct tensor **out, char note[IMAGE_NOTE],
+                                 struct err *e)
 {
     *out = NULL;
+    if (note)
+        note[0] = 0;
     if (!caps)
         caps = &image_caps_default;
     if (n > caps->max_file)
@@ -153,29 +217,53 @@ enum err_code image_decode(const void *data, size_t n,
         return err_set(e, ERR_DATA, "the picture file is empty");
     switch (sniff(data, n)) {
     case PICTURE_PNG:
-        return image_png_decode(data, n, caps, out, e);
+        return image_png_decode(data, n, caps, out, note, e);
     case PICTURE_JPEG:
-        return image_jpeg_decode(data, n, caps, out, e);
+        return image_jpeg_decode(data, n, caps, out, note, e);
     case PICTURE_PNM:
         return image_pnm_decode(data, n, caps, out, e);
+    case PICTURE_WEBP:
+        return image_webp_decode(data, n, caps, out, note, e);
+    case PICTURE_HEIF:
+        return image_heif_decode(data, n, caps, out, note, e);
     case PICTURE_NONE:
         break;
     }
-    return err_set(e, ERR_DATA, "not a PNG, JPEG, PGM or PPM picture");
+    return err_set(e, ERR_DATA,
+                   "not a PNG, JPEG, WebP, HEIC, AVIF, PGM or PPM picture");
+}
+
+enum err_code image_decode(const void *data, size_t n,
+                           const struct image_caps *caps, struct tensor **out,
+                           struct err *e)
+{
+    return image_decode_noted(data, n, caps, out, NULL, e);
+}
+
+enum err_code image_read_noted(const char *path, const struct image_caps *caps,
+                               struct tensor **out, char note[IMAGE_NOTE],
+                               struct err *e)
+{
+    struct buf b;
+    *out = NULL;
+    note[0] = 0;
+    enum err_code rc = file_read(
+        path, caps ? caps->max_file : image_caps_default.max_file, &b, e);
+    if (rc)
+        return rc;
+    rc = image_decode_noted(b.data, b.len, caps, out, note, e);
+    buf_free(&b);
+    return rc ? err_wrap(e, "cannot read '%s'", path) : OK;
 }
 
 enum err_code image_read(const char *path, const struct image_caps *caps,
                          struct tensor **out, struct err *e)
 {
-    struct buf b;
-    *out = NULL;
-    enum err_code rc = file_read(
-        path, caps ? caps->max_file : image_caps_default.max_file, &b, e);
-    if (rc)
-        return rc;
-    rc = image_decode(b.data, b.len, caps, out, e);
-    buf_free(&b);
-    return rc ? err_wrap(e, "cannot read '%s'", path) : OK;
+    char note[IMAGE_NOTE];
+    enum err_code rc = image_read_noted(path, caps, out, note, e);
+    if (!rc && note[0])
+        log_warn("'%s': %s", path, note);
+    return rc;
 }
 
 enum err_code image_write(const char *path, const struct tensor *img,

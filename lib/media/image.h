@@ -1,4 +1,5 @@
-/* Pictures: PNG, JPEG and PGM/PPM files to and from u8 tensors, sRGB. */
+/* Pictures: PNG, JPEG, WebP, HEIC, AVIF and PGM/PPM files to u8 tensors, sRGB;
+ * PNG and JPEG from them. */
 #ifndef FACET_MEDIA_IMAGE_H
 #define FACET_MEDIA_IMAGE_H
 
@@ -16,15 +17,29 @@ struct image_caps {
 };
 extern const struct image_caps image_caps_default; /* 256 MiB, 32768, 2^28 */
 
+#define IMAGE_NOTE 200
+
 /* Decode bytes by content, never by name. Result u8[H,W,3] RGB, grey and
- * palette expanded, alpha over black dropped, 16 bit rounded to 8, EXIF
- * orientation applied. ERR_DATA (malformed, truncated), ERR_UNSUPPORTED. */
+ * palette expanded, alpha laid over black, 16 bit rounded to 8, turned upright
+ * by EXIF (HEIF: by its own turns). A file that lacks pixels is refused; one
+ * that lacks anything else is taken. ERR_DATA (malformed, truncated),
+ * ERR_UNSUPPORTED. */
 enum err_code image_decode(const void *data, size_t n,
                            const struct image_caps *caps, struct tensor **out,
                            struct err *e) MUST_USE;
-/* The same from a file; the text names the file. */
+/* The same; what is odd about the file goes into note ("" if nothing): its end
+ * is missing, more pictures follow. */
+enum err_code image_decode_noted(const void *data, size_t n,
+                                 const struct image_caps *caps,
+                                 struct tensor **out, char note[IMAGE_NOTE],
+                                 struct err *e) MUST_USE;
+/* The same from a file; the text names the file, a note is a warning in the
+ * log. */
 enum err_code image_read(const char *path, const struct image_caps *caps,
                          struct tensor **out, struct err *e) MUST_USE;
+enum err_code image_read_noted(const char *path, const struct image_caps *caps,
+                               struct tensor **out, char note[IMAGE_NOTE],
+                               struct err *e) MUST_USE;
 /* Is this the beginning of a still picture that image_decode reads? */
 int image_is_picture(const void *data, size_t n);
 

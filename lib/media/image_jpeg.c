@@ -26,6 +26,10 @@ struct job {
     struct tensor *out;
     uint8_t *row; /* four inks of one row */
     int orientation;
+    bool begun;        /* the header is read, pixels follow */
+    bool ended;        /* the data came to an end before the closing marker */
+    uint32_t scanned;  /* components of which a scan was read, as bits */
+    uint32_t pictures; /* in the file, as it says itself */
     /* encoding */
     struct jpeg_destination_mgr dest;
     struct buf *to;
@@ -67,13 +71,21 @@ static void on_error(j_common_ptr c)
 }
 
 /* libjpeg fills damaged parts with grey and only warns. A picture with such a
- * part is refused; what leaves the picture whole is let pass. */
+ * part is refused; what leaves the picture whole is let pass. The end of the
+ * data alone is no loss (a decoder reads ahead); if pixels are missing a
+ * warning follows, or check_whole sees it. Arithmetic coding gives none. */
 static void on_message(j_common_ptr c, int level)
 {
+    struct job *j = (struct job *)(void *)c->err;
     if (level >= 0)
         return;
     switch (c->err->msg_code) {
     case JWRN_JPEG_EOF:
+        if (!j->begun || ((j_decompress_ptr)(void *)c)->arith_code)
+            on_error(c);
+        j->ended = true;
+        c->err->num_warnings++;
+        break;
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
     case JWRN_ARITH_BAD_CODE:
@@ -94,9 +106,13 @@ static void on_output(j_common_ptr c)
 
 static void on_progress(j_common_ptr c)
 {
-    if (c->is_decompressor &&
-        ((j_decompress_ptr)(void *)c)->input_scan_number > MAX_SCANS) {
-        struct job *j = (struct job *)(void *)c->err;
+    struct job *j = (struct job *)(void *)c->err;
+    j_decompress_ptr d = (j_decompress_ptr)(void *)c;
+    if (!c->is_decompressor)
+        return;
+    for (int i = 0; i < d->comps_in_scan; i++)
+        j->scanned |= 1u << (d->cur_comp_info[i]->component_index & 31);
+    if (d->input_scan_number > MAX_SCANS) {
         err_set(j->e, ERR_UNSUPPORTED, "JPEG: more than %d scans", MAX_SCANS);
         give_up(j, ERR_UNSUPPORTED);
     }
@@ -123,6 +139,36 @@ static void find_orientation(struct job *j, struct jpeg_decompress_struct *c)
         }
 }
 
+/* How many pictures a multi-picture file holds (CIPA DC-007: tag 0xb001 of the
+ * index in APP2); 1 for others. */
+static uint32_t count_pictures(const struct jpeg_decompress_struct *c)
+{
+    for (jpeg_saved_marker_ptr m = c->marker_list; m; m = m->next)
+        if (m->marker == JPEG_APP0 + 2 && m->data_length > 4 &&
+            memcmp(m->data, "MPF", 4) == 0)
+            return image_tiff_value(m->data + 4, m->data_length - 4, 0xb001, 1);
+    return 1;
+}
+
+/* Is a part of the picture missing where libjpeg has not warned: a scan of a
+ * component, a refinement of a progressive file? Asked only of a file that
+ * came to an end before its closing marker. */
+static bool check_whole(const struct job *j,
+                        const struct jpeg_decompress_struct *c)
+{
+    uint32_t all = (1u << c->num_components) - 1;
+    if (!c->progressive_mode)
+        return !c->buffered_image &&
+               (c->comps_in_scan == c->num_components || j->scanned == all);
+    if (!c->coef_bits)
+        return false;
+    for (int i = 0; i < c->num_components; i++)
+        for (int k = 0; k < DCTSIZE2; k++)
+            if (c->coef_bits[i][k] != 0)
+                return false;
+    return true;
+}
+
 /* Four inks to RGB, without a colour profile. Adobe writes them inverted. */
 static void ink_row(const uint8_t *cmyk, uint8_t *rgb, size_t width,
                     bool inverted)
@@ -143,11 +189,14 @@ static void decode_body(struct job *j, struct jpeg_decompress_struct *c)
     c->progress = &j->progress;
     jpeg_mem_src(c, j->data, (unsigned long)j->n);
     jpeg_save_markers(c, JPEG_APP0 + 1, 0xffff);
+    jpeg_save_markers(c, JPEG_APP0 + 2, 0xffff);
     jpeg_read_header(c, TRUE);
     j->code = image_check_size(j->caps, c->image_width, c->image_height, j->e);
     if (j->code)
         return;
     find_orientation(j, c);
+    j->pictures = count_pictures(c);
+    j->begun = true;
     bool inks = c->num_components == 4;
     c->out_color_space = inks ? JCS_CMYK : JCS_RGB;
     c->dct_method = JDCT_ISLOW;
@@ -167,12 +216,16 @@ static void decode_body(struct job *j, struct jpeg_decompress_struct *c)
             ink_row(j->row, to, c->output_width, c->saw_Adobe_marker);
         to += (size_t)c->output_width * 3;
     }
+    if (j->ended && !check_whole(j, c)) {
+        err_set(j->e, ERR_DATA, "JPEG: the file ends early");
+        give_up(j, ERR_DATA);
+    }
     jpeg_finish_decompress(c);
 }
 
 enum err_code image_jpeg_decode(const uint8_t *data, size_t n,
                                 const struct image_caps *caps,
-                                struct tensor **out, struct err *e)
+                                struct tensor **out, char *note, struct err *e)
 {
     struct jpeg_decompress_struct c;
     struct job *j = mem_calloc(1, sizeof *j);
@@ -192,6 +245,10 @@ enum err_code image_jpeg_decode(const uint8_t *data, size_t n,
         rc = image_orient(&j->out, j->orientation, e);
     if (rc)
         tensor_free(&j->out);
+    if (!rc && j->ended)
+        image_note(note, "the file ends early, after its last pixel");
+    if (!rc && j->pictures > 1)
+        image_note(note, "the first of %u pictures", (unsigned)j->pictures);
     *out = j->out;
     mem_free(j->row);
     mem_free(j);

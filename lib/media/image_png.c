@@ -24,6 +24,10 @@ struct job {
     uint8_t *rgba; /* whole picture with alpha, where it has one */
     png_bytep *rows;
     int orientation;
+    size_t rows_seen; /* whose samples have been unpacked */
+    bool whole;       /* so have all: what fails later is no loss of pixels */
+    char *note;
+    bool damaged_chunk;
     bool no_memory;
     /* encoding */
     struct buf *to;
@@ -40,6 +44,13 @@ struct job {
 static void on_error(png_structp png, png_const_charp text)
 {
     struct job *j = png_get_error_ptr(png);
+    if (j->whole && !j->no_memory) {
+        image_note(j->note,
+                   "the file ends early or is damaged after its last "
+                   "pixel (PNG: %s)",
+                   text);
+        png_longjmp(png, 1);
+    }
     if (!j->code) {
         j->code = j->no_memory ? ERR_NOMEM : ERR_DATA;
         err_set(j->e, j->code, "PNG: %s", j->no_memory ? "no memory" : text);
@@ -47,10 +58,14 @@ static void on_error(png_structp png, png_const_charp text)
     png_longjmp(png, 1);
 }
 
+/* A damaged chunk beside the pixels is left out, with what it told. */
 static void on_warning(png_structp png, png_const_charp text)
 {
-    (void)png;
-    (void)text;
+    struct job *j = png_get_error_ptr(png);
+    if (strstr(text, "CRC") && !j->damaged_chunk) {
+        j->damaged_chunk = true;
+        image_note(j->note, "a damaged chunk is left out (PNG: %s)", text);
+    }
 }
 
 static png_voidp take(png_structp png, png_alloc_size_t n)
@@ -148,14 +163,18 @@ static void read_header(struct job *j)
     png_read_update_info(png, info);
 }
 
-static void over_black(const uint8_t *rgba, uint8_t *rgb, size_t pixels)
+/* Called for each row when its samples are unpacked, before checksums that
+ * follow the last one are read. Changes nothing. */
+static void count_row(png_structp png, png_row_infop row, png_bytep data)
 {
-    for (size_t i = 0; i < pixels; i++, rgba += 4, rgb += 3)
-        for (int k = 0; k < 3; k++)
-            rgb[k] = (uint8_t)(((unsigned)rgba[k] * rgba[3] + 127) / 255);
+    struct job *j = png_get_user_transform_ptr(png);
+    (void)row;
+    (void)data;
+    j->whole = ++j->rows_seen == png_get_image_height(png, j->info) &&
+               png_get_interlace_type(png, j->info) == PNG_INTERLACE_NONE;
 }
 
-static void decode_body(struct job *j)
+static void read_rows(struct job *j)
 {
     if (setjmp(png_jmpbuf(j->png)))
         return;
@@ -177,19 +196,56 @@ static void decode_body(struct job *j)
     for (size_t y = 0; y < h; y++)
         j->rows[y] = to + y * w * channels;
     png_read_image(j->png, j->rows);
+    j->whole = true;
+}
+
+static void read_tail(struct job *j)
+{
+    if (setjmp(png_jmpbuf(j->png)))
+        return;
     png_read_end(j->png, j->info);
-    if (channels == 4)
-        over_black(j->rgba, tensor_u8(j->out), h * w);
+}
+
+/* How many pictures an animated PNG holds; 1 where it does not move. */
+static uint32_t count_pictures(const struct job *j)
+{
+    size_t at = 8;
+    while (j->n >= 20 && at <= j->n - 20) {
+        size_t length = big_endian(j->data + at);
+        if (memcmp(j->data + at + 4, "IDAT", 4) == 0)
+            return 1;
+        if (memcmp(j->data + at + 4, "acTL", 4) == 0)
+            return big_endian(j->data + at + 8);
+        if (length > j->n - 12 - at)
+            return 1;
+        at += length + 12;
+    }
+    return 1;
+}
+
+static void decode_body(struct job *j)
+{
+    read_rows(j);
+    if (j->code || !j->whole)
+        return;
+    if (!*j->note || !strstr(j->note, "last pixel"))
+        read_tail(j);
+    if (j->rgba)
+        image_over_black(j->rgba, tensor_u8(j->out), j->out->count / 3);
     png_uint_32 exif_n = 0;
     png_bytep exif = NULL;
     if (png_get_eXIf_1(j->png, j->info, &exif_n, &exif) == PNG_INFO_eXIf)
         j->orientation = image_exif_orientation(exif, exif_n);
+    if (count_pictures(j) > 1)
+        image_note(j->note, "the first of %u pictures of an animated PNG",
+                   (unsigned)count_pictures(j));
 }
 
 enum err_code image_png_decode(const uint8_t *data, size_t n,
                                const struct image_caps *caps,
-                               struct tensor **out, struct err *e)
+                               struct tensor **out, char *note, struct err *e)
 {
+    char unused[IMAGE_NOTE] = "";
     struct job *j = mem_calloc(1, sizeof *j);
     if (!j)
         return err_set(e, ERR_NOMEM, "no memory to decode a picture");
@@ -197,11 +253,15 @@ enum err_code image_png_decode(const uint8_t *data, size_t n,
     j->caps = caps;
     j->data = data;
     j->n = n;
+    j->note = note ? note : unused;
     j->code = check_header(j);
-    if (!j->code && open_reader(j))
+    if (!j->code && open_reader(j)) {
+        png_set_read_user_transform_fn(j->png, count_row);
+        png_set_user_transform_info(j->png, j, 0, 0);
         decode_body(j);
-    else if (!j->code)
+    } else if (!j->code) {
         j->code = err_set(e, ERR_NOMEM, "PNG: no memory");
+    }
     enum err_code rc = end_reader(j);
     if (!rc)
         rc = image_orient(&j->out, j->orientation, e);

@@ -178,12 +178,15 @@ CLONES static void sum_columns_planar(const struct axis *a, const float *acc,
     }
 }
 
-static enum err_code resize_into(const struct tensor *src, struct tensor *dst,
+/* Window (x0, y0) of w x h pixels of src to all of dst. */
+static enum err_code resize_into(const struct tensor *src,
+                                 const size_t window[4], struct tensor *dst,
                                  struct err *e)
 {
-    size_t sh = (size_t)src->shape[0], sw = (size_t)src->shape[1];
+    size_t x0 = window[0], y0 = window[1], sw = window[2], sh = window[3];
     size_t h = (size_t)dst->shape[0], w = (size_t)dst->shape[1];
-    size_t c = (size_t)src->shape[2];
+    size_t c = (size_t)src->shape[2], pitch = (size_t)src->shape[1] * c;
+    const uint8_t *from = tensor_u8(src) + y0 * pitch;
     struct axis rows = {0}, columns = {0};
     float *acc = mem_array(sw * c, sizeof *acc);
     float *out = mem_array(w * c, sizeof *out);
@@ -195,7 +198,7 @@ static enum err_code resize_into(const struct tensor *src, struct tensor *dst,
     if (!rc)
         rc = axis_init(&columns, w, sw, 0, (double)sw / (double)w, true, 1, e);
     for (size_t y = 0; !rc && y < h; y++) {
-        sum_rows(&rows, y, tensor_u8(src), sw * c, 0, acc, sw * c);
+        sum_rows(&rows, y, from, pitch, x0 * c, acc, sw * c);
         if (sw == w) {
             row_store(tensor_u8(dst) + y * w * c, acc, w * c);
             continue;
@@ -210,8 +213,9 @@ static enum err_code resize_into(const struct tensor *src, struct tensor *dst,
     return rc;
 }
 
-struct tensor *image_resize(const struct tensor *src, int64_t h, int64_t w,
-                            struct err *e)
+struct tensor *image_resize_window(const struct tensor *src, int64_t x0,
+                                   int64_t y0, int64_t sw, int64_t sh,
+                                   int64_t h, int64_t w, struct err *e)
 {
     char text[64];
     if (src->dtype != DT_U8 || src->ndim != 3 || src->count == 0 ||
@@ -220,16 +224,32 @@ struct tensor *image_resize(const struct tensor *src, int64_t h, int64_t w,
                 tensor_describe(src, text, sizeof text));
         return NULL;
     }
+    if (x0 < 0 || y0 < 0 || sw < 1 || sh < 1 || x0 > src->shape[1] - sw ||
+        y0 > src->shape[0] - sh) {
+        err_set(e, ERR_ARG, "%lld x %lld pixels at %lld, %lld are not in %s",
+                (long long)sw, (long long)sh, (long long)x0, (long long)y0,
+                tensor_describe(src, text, sizeof text));
+        return NULL;
+    }
     if (h < 1 || w < 1 || h > MAX_SIDE || w > MAX_SIDE) {
         err_set(e, ERR_ARG, "cannot resize to %lld x %lld pixels", (long long)w,
                 (long long)h);
         return NULL;
     }
+    const size_t window[4] = {(size_t)x0, (size_t)y0, (size_t)sw, (size_t)sh};
     const int64_t shape[3] = {h, w, src->shape[2]};
     struct tensor *dst = tensor_new(DT_U8, 3, shape, e);
-    if (dst && resize_into(src, dst, e) != OK)
+    if (dst && resize_into(src, window, dst, e) != OK)
         tensor_free(&dst);
     return dst;
+}
+
+struct tensor *image_resize(const struct tensor *src, int64_t h, int64_t w,
+                            struct err *e)
+{
+    bool flat = src->ndim != 3;
+    return image_resize_window(src, 0, 0, flat ? 1 : src->shape[1],
+                               flat ? 1 : src->shape[0], h, w, e);
 }
 
 /* The inputs that any output of this axis looks at: [*lo, *hi). */

@@ -9,6 +9,12 @@
  * bilinear (half-pixel centres) when growing, each axis by itself. */
 struct tensor *image_resize(const struct tensor *src, int64_t h, int64_t w,
                             struct err *e) MUST_USE;
+/* The same of a window of src alone: sw x sh pixels from (x0,y0), all in src
+ * (else ERR_ARG). What lies beside the window has no part in it. */
+struct tensor *image_resize_window(const struct tensor *src, int64_t x0,
+                                   int64_t y0, int64_t sw, int64_t sh,
+                                   int64_t h, int64_t w,
+                                   struct err *e) MUST_USE;
 
 /* Bilinear sampling of a square crop: dst f32[3,size,size] planar, in 0..1
  * (u8 / 255). The crop's top-left corner is (x0,y0) and its side is `side`

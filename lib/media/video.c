@@ -9,16 +9,19 @@
 
 #include <libavutil/avutil.h>
 
+#include "lib/base/buf.h"
+#include "lib/base/file.h"
 #include "lib/base/mem.h"
-#include "lib/media/image.h"
+#include "lib/media/image_codec.h"
 #include "lib/media/resize.h"
+#include "lib/media/video_compat.h"
 #include "lib/media/video_internal.h"
 
 /* ---- opening ---- */
 
 static enum err_code open_still(struct video *v, struct err *e)
 {
-    enum err_code rc = image_read(v->path, NULL, &v->still, e);
+    enum err_code rc = image_read_noted(v->path, NULL, &v->still, v->note, e);
     if (rc)
         return rc;
     int64_t h = v->still->shape[0], w = v->still->shape[1];
@@ -37,15 +40,85 @@ static enum err_code open_still(struct video *v, struct err *e)
     return OK;
 }
 
-static int is_still(const char *path)
+static bool is_still(const char *path)
 {
     uint8_t head[16];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return 0; /* the opening that follows says why */
+        return false; /* the opening that follows says why */
     ssize_t n = read(fd, head, sizeof head);
+    bool still =
+        n > 0 && image_is_picture(head, (size_t)n) && !image_file_moves(fd);
     close(fd);
-    return n > 0 && image_is_picture(head, (size_t)n);
+    return still;
+}
+
+/* What FFmpeg does not look at in a TIFF file: its orientation, and how many
+ * pages follow the first. The codec reads no file of more than these bytes. */
+static enum err_code look_at_tiff(struct video *v, struct err *e)
+{
+    struct buf b;
+    enum err_code rc = file_read(v->path, image_caps_default.max_file, &b, e);
+    if (rc)
+        return rc;
+    int o = image_exif_orientation(b.data, b.len);
+    int x = o == 2 || o == 3 || o == 7 || o == 8 ? -65536 : 65536;
+    int y = o == 3 || o == 4 || o == 6 || o == 7 ? -65536 : 65536;
+    int32_t *m = v->shape.matrix; /* as image_orient turns */
+    memset(m, 0, sizeof v->shape.matrix);
+    m[o >= 5 ? 1 : 0] = x;
+    m[o >= 5 ? 3 : 4] = y;
+    m[8] = 1 << 30;
+    v->shape.has_matrix = o > 1;
+    size_t pages = image_tiff_pages(b.data, b.len);
+    if (pages > 1)
+        snprintf(v->file_note, sizeof v->file_note, "the first of %zu pages",
+                 pages);
+    buf_free(&b);
+    return OK;
+}
+
+/* One picture alone, not a stream of a container. */
+static bool is_pipe(const struct video *v)
+{
+    return strstr(v->format, "pipe") != NULL;
+}
+
+/* FFmpeg's readers of some formats fill up what is missing, silently. */
+static void look_at_end(struct video *v)
+{
+    static const uint8_t qoi_end[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+    uint8_t end[8];
+    bool cut = false, unknown = false;
+    switch (v->par->codec_id) {
+    case AV_CODEC_ID_QOI: {
+        int fd = open(v->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        cut = fd < 0 || lseek(fd, -8, SEEK_END) < 0 || read(fd, end, 8) != 8 ||
+              memcmp(end, qoi_end, 8) != 0;
+        if (fd >= 0)
+            close(fd);
+        break;
+    }
+    case AV_CODEC_ID_BMP: /* these are known to notice it */
+    case AV_CODEC_ID_JPEG2000:
+    case AV_CODEC_ID_PAM:
+    case AV_CODEC_ID_PBM:
+    case AV_CODEC_ID_PGM:
+    case AV_CODEC_ID_PPM:
+    case AV_CODEC_ID_TARGA:
+    case AV_CODEC_ID_XWD:
+    case AV_CODEC_ID_MJPEG: /* many in a row */
+        break;
+    default:
+        unknown = true;
+        break;
+    }
+    if (cut)
+        snprintf(v->file_note, sizeof v->file_note, "the file ends early");
+    if (unknown)
+        snprintf(v->file_note, sizeof v->file_note,
+                 "%s: a cut file would not be noticed",
+                 avcodec_get_name(v->par->codec_id));
 }
 
 /* What the codec allows. Pictures of other codecs are decoded in a row from
@@ -93,7 +166,7 @@ static enum err_code take_stream(struct video *v, struct video_input *in,
                        : st->codecpar->sample_aspect_ratio;
     size_t n = 0;
     const uint8_t *m =
-        av_stream_get_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &n);
+        video_stream_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &n);
     if (m && n >= sizeof v->shape.matrix) {
         memcpy(v->shape.matrix, m, sizeof v->shape.matrix);
         v->shape.has_matrix = true;
@@ -108,6 +181,10 @@ static enum err_code take_stream(struct video *v, struct video_input *in,
         return err_set(e, ERR_UNSUPPORTED, "'%s': no decoder for %s", v->path,
                        v->info.codec);
     set_abilities(v);
+    if (v->par->codec_id == AV_CODEC_ID_TIFF && is_pipe(v))
+        return look_at_tiff(v, e);
+    if (is_pipe(v))
+        look_at_end(v);
     return OK;
 }
 
@@ -118,15 +195,12 @@ void video_set_counts(struct video *v)
     const struct video_index *x = &v->index;
     double stated = v->rate.num > 0 && v->rate.den > 0 ? av_q2d(v->rate) : 0;
     double seen = 0;
-    bool ordered = x->n_frames > 1;
-    for (size_t i = 0; ordered && i < x->n_frames; i++)
-        ordered = x->frames[i].pts != AV_NOPTS_VALUE &&
-                  (i == 0 || x->frames[i].pts > x->frames[i - 1].pts);
-    if (ordered)
-        seen = (double)(x->n_frames - 1) /
-               ((double)(x->frames[x->n_frames - 1].pts - x->frames[0].pts) *
-                av_q2d(v->time_base));
-    double off = stated > 0 && ordered ? (seen - stated) / stated : 0;
+    bool timed = x->n_frames > 1 && video_index_timed(x, v->time_base);
+    if (timed)
+        seen = (double)(x->n_frames - 1) * 1e9 /
+               ((double)video_pts_ns(v, (int64_t)x->n_frames - 1) -
+                (double)video_pts_ns(v, 0));
+    double off = stated > 0 && timed ? (seen - stated) / stated : 0;
     bool agree = stated > 0 && off > -0.05 && off < 0.05;
     v->info.fps = x->n_frames < 2 ? 0 : agree ? stated : seen;
     v->info.frames = (int64_t)x->n_frames;
@@ -152,17 +226,20 @@ enum err_code video_open(const char *path, const struct video_options *o,
     if (is_still(path)) {
         rc = open_still(v, e);
     } else {
-        rc = video_input_open(&in, path, e);
+        rc = video_input_open(&in, path, false, e);
         if (!rc)
             rc = take_stream(v, &in, e);
         if (!rc) {
             rc = video_index_packets(&v->index, &in, &v->o, e);
             if (rc)
                 err_wrap(e, "'%s'", path);
+            else if (!video_index_timed(&v->index, v->time_base))
+                v->index.trusted = false; /* decoding says more */
         }
         video_input_close(&in);
         if (!rc)
             video_set_counts(v);
+        snprintf(v->note, sizeof v->note, "%s", v->file_note);
     }
     if (rc)
         video_close(&v);
@@ -188,16 +265,12 @@ const struct video_info *video_info(const struct video *v)
     return &v->info;
 }
 
-static int64_t to_ns(const struct video *v, int64_t pts)
-{
-    if (pts == AV_NOPTS_VALUE)
-        return 0;
-    return av_rescale_q(pts, v->time_base, (AVRational){1, 1000000000});
-}
-
 int64_t video_pts_ns(const struct video *v, int64_t i)
 {
-    if (v->still || i < 0 || (size_t)i >= v->index.n_frames)
+    if (v->still)
         return 0;
-    return to_ns(v, v->index.frames[i].pts);
+    if (i < 0 || (size_t)i >= v->index.n_frames ||
+        v->index.times == VIDEO_TIMES_ABSENT)
+        return VIDEO_NO_TIME;
+    return video_ns(v->index.frames[i].pts, v->time_base);
 }

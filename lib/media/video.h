@@ -22,6 +22,8 @@ struct video_options {
 
 struct video; /* an open file */
 
+#define VIDEO_NO_TIME INT64_MIN
+
 /* What is known of an open file. Changes only inside video_sample. */
 struct video_info {
     const char *format, *codec; /* FFmpeg's short names; "picture" for stills */
@@ -35,8 +37,9 @@ struct video_info {
 /* One picture. The tensor u8[H,W,3] is upright (display matrix applied), has
  * square pixels, and sRGB values by the file's own matrix and range. */
 struct video_frame {
-    int64_t index;          /* 0 .. frames-1, in order of presentation */
-    int64_t pts_ns;         /* the file's own time stamp of this frame */
+    int64_t index;  /* 0 .. frames-1, in order of presentation */
+    int64_t pts_ns; /* its time stamp, or VIDEO_NO_TIME: of a file's frames
+                     * either all have one, strictly increasing, or none */
     struct tensor *picture; /* the receiver takes a reference to keep it */
 };
 
@@ -49,7 +52,7 @@ enum err_code video_open(const char *path, const struct video_options *o,
                          struct video **out, struct err *e) MUST_USE;
 void video_close(struct video **v);
 const struct video_info *video_info(const struct video *v);
-/* Time stamp of frame i, 0 <= i < frames. */
+/* Time stamp of frame i, 0 <= i < frames; VIDEO_NO_TIME where there is none. */
 int64_t video_pts_ns(const struct video *v, int64_t i);
 
 /* Choose frames: called with the number of frames known (in video_info), and
@@ -84,7 +87,7 @@ struct video_writer;
 
 /* Start an MP4 at path (H.264 where libx264 is there, else MPEG-4 part 2) for
  * frames of one size, 4:2:0 (4:4:4 for odd sizes), BT.601 limited range,
- * tagged. It is written to ".tmp-<name>" beside path; missing folders are
+ * tagged. It is written to ".tmp-<name>-<process>" beside path; missing folders are
  * made. The bytes depend on the frames and options alone. */
 enum err_code video_writer_open(const char *path, int64_t height, int64_t width,
                                 const struct video_writer_options *o,

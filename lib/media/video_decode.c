@@ -1,4 +1,5 @@
 /* One pass over a file: packets to the decoder as a plan says, frames out. */
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/media/video_internal.h"
@@ -23,19 +24,21 @@ static void decoder_close(struct decoder *d)
 static enum err_code decoder_open(struct decoder *d, struct err *e)
 {
     struct video_pass *p = d->p;
-    enum err_code rc = video_input_open(&d->in, p->path, e);
+    enum err_code rc = video_input_open(&d->in, p->path, p->thorough, e);
     if (rc)
         return rc;
-    const AVCodec *codec = avcodec_find_decoder(p->par->codec_id);
+    const AVCodecParameters *par =
+        p->thorough ? d->in.fmt->streams[d->in.stream]->codecpar : p->par;
+    const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
         return err_set(e, ERR_UNSUPPORTED, "no decoder for %s in '%s'",
-                       avcodec_get_name(p->par->codec_id), p->path);
+                       avcodec_get_name(par->codec_id), p->path);
     d->pkt = av_packet_alloc();
     d->frame = av_frame_alloc();
     d->codec = avcodec_alloc_context3(codec);
     if (!d->pkt || !d->frame || !d->codec)
         return err_set(e, ERR_NOMEM, "no memory to decode '%s'", p->path);
-    int r = avcodec_parameters_to_context(d->codec, p->par);
+    int r = avcodec_parameters_to_context(d->codec, par);
     if (r >= 0) {
         d->codec->pkt_timebase = d->in.fmt->streams[d->in.stream]->time_base;
         d->codec->thread_count = p->threads;
@@ -155,6 +158,8 @@ enum err_code video_decode_pass(struct video_pass *p, struct err *e)
     if (!rc)
         rc = read_and_decode(&d, e);
     p->log_errors = video_log_errors() - before;
+    snprintf(p->complaint, sizeof p->complaint, "%s",
+             p->log_errors ? video_log_first() : "");
     decoder_close(&d);
     return rc;
 }

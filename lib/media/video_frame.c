@@ -1,5 +1,4 @@
 /* Decoded frames to upright RGB pictures with square pixels. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <libavutil/display.h>
@@ -8,6 +7,8 @@
 #include <libavutil/pixdesc.h>
 
 #include "lib/base/mem.h"
+#include "lib/media/image_codec.h"
+#include "lib/media/video_compat.h"
 #include "lib/media/video_internal.h"
 
 /* The same bits on every CPU, chroma interpolated; what the ffmpeg tool does
@@ -22,9 +23,12 @@
 
 void video_converter_free(struct video_converter *c)
 {
-    sws_freeContext(c->sws);
+    sws_freeContext(c->last.sws);
+    sws_freeContext(c->flatten.sws);
     av_frame_free(&c->fields);
     av_frame_free(&c->turned);
+    av_frame_free(&c->rgba);
+    av_frame_free(&c->flat);
     mem_free(c->rgb);
     memset(c, 0, sizeof *c);
 }
@@ -114,7 +118,8 @@ static enum err_code mend_fields(struct video_converter *c, const AVFrame **f,
         int w, h, line = c->fields->linesize[i];
         uint8_t *p = c->fields->data[i];
         plane_size(src, i, &w, &h);
-        for (int y = src->top_field_first ? 1 : 0; h > 1 && y < h; y += 2) {
+        for (int y = video_frame_top_first(src) ? 1 : 0; h > 1 && y < h;
+             y += 2) {
             uint8_t *row = p + (ptrdiff_t)y * line;
             mend_line(row, y ? row - line : row + line,
                       y + 1 < h ? row + line : row - line, w, wide, level);
@@ -131,12 +136,26 @@ struct view {
     bool swap, flip_x, flip_y;      /* upright(x,y) = stored(...) */
 };
 
-/* Display matrix to one of the eight turns (others: the nearest). x' = ax+cy,
- * y' = bx+dy; libavutil/display.h. */
+/* The matrix's numbers are 16.16 fixed point; a turn has +-1. Scaling by more
+ * than this is no turn of a picture. */
+#define MAX_MATRIX ((int64_t)256 << 16)
+
+static int64_t magnitude(int32_t v)
+{
+    return v < 0 ? -(int64_t)v : v;
+}
+
+/* Display matrix to one of the eight turns (others: the nearest; nonsense:
+ * none). x' = ax+cy, y' = bx+dy; libavutil/display.h. */
 static void turn(const int32_t *m, struct view *v)
 {
-    double a = m[0], b = m[1], c = m[3], d = m[4];
-    v->swap = abs(m[1] / 2) + abs(m[3] / 2) > abs(m[0] / 2) + abs(m[4] / 2);
+    int64_t a = m[0], b = m[1], c = m[3], d = m[4];
+    int64_t along = magnitude(m[0]) + magnitude(m[4]);
+    int64_t across = magnitude(m[1]) + magnitude(m[3]);
+    if (along > 2 * MAX_MATRIX || across > 2 * MAX_MATRIX ||
+        along + across == 0)
+        return;
+    v->swap = across > along;
     v->flip_x = (v->swap ? b : a) < 0;
     v->flip_y = (v->swap ? c : d) < 0;
 }
@@ -156,7 +175,7 @@ static void view_of(const struct video_shape *s, const AVFrame *f,
     }
     AVRational sar = s->sar.num > 0 ? s->sar : f->sample_aspect_ratio;
     double wide = sar.num > 0 && sar.den > 0 ? av_q2d(sar) : 1;
-    if (wide > MAX_SAR || wide < 1 / MAX_SAR)
+    if (!(wide <= MAX_SAR && wide >= 1 / MAX_SAR))
         wide = 1; /* no real pixel is like that */
     int w = v->swap ? v->src_h : v->src_w, h = v->swap ? v->src_w : v->src_h;
     /* As ffmpeg's scale=iw*sar:ih rounds. */
@@ -223,33 +242,28 @@ static enum err_code turn_planes(struct video_converter *c, const AVFrame **f,
 
 /* ---- colour ---- */
 
-/* The scaler for this kind of frame, kept while frames stay alike. Set up as
- * libavfilter's scale sets it up. */
-static enum err_code prepare(struct video_converter *c, const AVFrame *f,
-                             const struct view *v, struct err *e)
+/* A scaler for this kind of frame, set up as libavfilter's scale sets it up. */
+static enum err_code prepare(struct video_scaler *c, const AVFrame *f,
+                             int dst_w, int dst_h, enum AVPixelFormat to,
+                             struct err *e)
 {
     int space = (int)f->colorspace;
     if (space < 1 || space > 10 || space == 8)
         space = AVCOL_SPC_BT470BG; /* ITU-R BT.601 where nothing is said */
     if (c->sws && c->src_w == f->width && c->src_h == f->height &&
-        c->dst_w == v->dst_w && c->dst_h == v->dst_h &&
-        c->format == f->format && c->range == (int)f->color_range &&
-        c->space == space)
+        c->dst_w == dst_w && c->dst_h == dst_h && c->from == f->format &&
+        c->to == to && c->range == (int)f->color_range && c->space == space)
         return OK;
     sws_freeContext(c->sws);
-    mem_free(c->rgb);
-    c->rgb = NULL;
-    c->src_w = 0; /* nothing kept until all is ready */
-    c->sws = sws_alloc_context();
-    if (!c->sws)
+    struct SwsContext *s = c->sws = sws_alloc_context();
+    if (!s)
         return err_set(e, ERR_NOMEM, "no memory to convert a frame");
-    struct SwsContext *s = c->sws;
     av_opt_set_int(s, "srcw", f->width, 0);
     av_opt_set_int(s, "srch", f->height, 0);
     av_opt_set_int(s, "src_format", f->format, 0);
-    av_opt_set_int(s, "dstw", v->dst_w, 0);
-    av_opt_set_int(s, "dsth", v->dst_h, 0);
-    av_opt_set_int(s, "dst_format", AV_PIX_FMT_RGB24, 0);
+    av_opt_set_int(s, "dstw", dst_w, 0);
+    av_opt_set_int(s, "dsth", dst_h, 0);
+    av_opt_set_int(s, "dst_format", to, 0);
     av_opt_set_int(s, "sws_flags", SWS_FLAGS, 0);
     if (f->color_range != AVCOL_RANGE_UNSPECIFIED)
         av_opt_set_int(s, "src_range", f->color_range == AVCOL_RANGE_JPEG, 0);
@@ -272,18 +286,77 @@ static enum err_code prepare(struct video_converter *c, const AVFrame *f,
                                        table, out_full, bright, contrast,
                                        saturation);
     }
-    c->pitch = ((size_t)v->dst_w * 3 + 127) & ~(size_t)63;
-    size_t bytes;
-    if (!size_mul(c->pitch, (size_t)v->dst_h + 1, &bytes) ||
-        !(c->rgb = mem_aligned(bytes)))
-        return err_set(e, ERR_NOMEM, "no memory to convert a frame");
     c->src_w = f->width;
     c->src_h = f->height;
-    c->dst_w = v->dst_w;
-    c->dst_h = v->dst_h;
-    c->format = f->format;
+    c->dst_w = dst_w;
+    c->dst_h = dst_h;
+    c->from = f->format;
+    c->to = to;
     c->range = (int)f->color_range;
     c->space = space;
+    return OK;
+}
+
+/* Room for the converted rows. */
+static enum err_code make_room(struct video_converter *c, const struct view *v,
+                               struct err *e)
+{
+    size_t bytes;
+    c->pitch = ((size_t)v->dst_w * 3 + 127) & ~(size_t)63;
+    if (!size_mul(c->pitch, (size_t)v->dst_h + 1, &bytes))
+        return err_set(e, ERR_NOMEM, "no memory to convert a frame");
+    if (c->rgb && bytes == c->rgb_bytes)
+        return OK;
+    mem_free(c->rgb);
+    c->rgb = mem_aligned(bytes);
+    c->rgb_bytes = bytes;
+    return c->rgb ? OK : err_set(e, ERR_NOMEM, "no memory to convert a frame");
+}
+
+/* ---- transparency ---- */
+
+static AVFrame *new_frame(const AVFrame *like, enum AVPixelFormat format)
+{
+    AVFrame *f = av_frame_alloc();
+    if (!f)
+        return NULL;
+    f->format = format;
+    f->width = like->width;
+    f->height = like->height;
+    if (av_frame_get_buffer(f, 0) < 0 || av_frame_copy_props(f, like) < 0)
+        av_frame_free(&f);
+    return f;
+}
+
+/* A frame with transparency laid over black, as pictures are. */
+static enum err_code lay_over_black(struct video_converter *c,
+                                    const AVFrame **f, struct err *e)
+{
+    const AVFrame *src = *f;
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(src->format);
+    if (!d || !(d->flags & AV_PIX_FMT_FLAG_ALPHA))
+        return OK;
+    enum err_code rc =
+        prepare(&c->flatten, src, src->width, src->height, AV_PIX_FMT_RGBA, e);
+    if (rc)
+        return rc;
+    av_frame_free(&c->rgba);
+    av_frame_free(&c->flat);
+    c->rgba = new_frame(src, AV_PIX_FMT_RGBA);
+    c->flat = new_frame(src, AV_PIX_FMT_RGB24);
+    if (!c->rgba || !c->flat)
+        return err_set(e, ERR_NOMEM, "no memory to convert a frame");
+    if (sws_scale(c->flatten.sws, (const uint8_t *const *)src->data,
+                  src->linesize, 0, src->height, c->rgba->data,
+                  c->rgba->linesize) != src->height)
+        return err_set(e, ERR_DATA, "cannot convert a frame to RGB");
+    for (int y = 0; y < src->height; y++)
+        image_over_black(c->rgba->data[0] + (ptrdiff_t)y * c->rgba->linesize[0],
+                         c->flat->data[0] + (ptrdiff_t)y * c->flat->linesize[0],
+                         (size_t)src->width);
+    c->flat->color_range = AVCOL_RANGE_UNSPECIFIED;
+    c->flat->colorspace = AVCOL_SPC_UNSPECIFIED;
+    *f = c->flat;
     return OK;
 }
 
@@ -323,17 +396,21 @@ enum err_code video_convert(struct video_converter *c,
                        f->height);
     view_of(s, f, &v);
     enum err_code rc = OK;
-    if (s->deinterlace && f->interlaced_frame)
+    if (s->deinterlace && video_frame_interlaced(f))
         rc = mend_fields(c, &f, e);
+    if (!rc)
+        rc = lay_over_black(c, &f, e);
     if (!rc)
         rc = turn_planes(c, &f, &v, e);
     if (!rc)
-        rc = prepare(c, f, &v, e);
+        rc = prepare(&c->last, f, v.dst_w, v.dst_h, AV_PIX_FMT_RGB24, e);
+    if (!rc)
+        rc = make_room(c, &v, e);
     if (rc)
         return rc;
     uint8_t *planes[4] = {c->rgb, NULL, NULL, NULL};
     int pitch[4] = {(int)c->pitch, 0, 0, 0};
-    if (sws_scale(c->sws, (const uint8_t *const *)f->data, f->linesize, 0,
+    if (sws_scale(c->last.sws, (const uint8_t *const *)f->data, f->linesize, 0,
                   f->height, planes, pitch) != v.dst_h)
         return err_set(e, ERR_DATA, "cannot convert a frame to RGB");
     const int64_t shape[3] = {v.swap ? v.dst_w : v.dst_h,

@@ -64,6 +64,11 @@ uint64_t video_log_errors(void)
     return atomic_load(&log_errors);
 }
 
+const char *video_log_first(void)
+{
+    return log_first;
+}
+
 enum err_code video_error(struct err *e, enum err_code code, int averror,
                           const char *what, const char *path)
 {
@@ -149,6 +154,27 @@ static enum err_code open_file(struct video_input *in, const char *path,
     return OK;
 }
 
+/* Targa files have no mark at their beginning: a sensible header, and either
+ * the mark that later ones have at their end, or the name. */
+static bool is_targa(int fd, const char *path)
+{
+    uint8_t h[18];
+    char end[18];
+    struct stat st;
+    const char *dot = strrchr(path, '.');
+    if (fstat(fd, &st) != 0 || pread(fd, h, sizeof h, 0) != sizeof h)
+        return false;
+    bool type = (h[2] >= 1 && h[2] <= 3) || (h[2] >= 9 && h[2] <= 11);
+    bool depth =
+        h[16] == 8 || h[16] == 15 || h[16] == 16 || h[16] == 24 || h[16] == 32;
+    if (h[1] > 1 || !type || !depth || !(h[12] | h[13]) || !(h[14] | h[15]))
+        return false;
+    return (dot && strcasecmp(dot, ".tga") == 0) ||
+           (st.st_size > 26 &&
+            pread(fd, end, sizeof end, st.st_size - 18) == sizeof end &&
+            memcmp(end, "TRUEVISION-XFILE.", 18) == 0);
+}
+
 /* A word on what a file is that FFmpeg does not take for a video. */
 static const char *guess(int fd)
 {
@@ -226,7 +252,7 @@ static bool header_tells(const AVFormatContext *fmt)
 }
 
 enum err_code video_input_open(struct video_input *in, const char *path,
-                               struct err *e)
+                               bool thorough, struct err *e)
 {
     memset(in, 0, sizeof *in);
     in->fd = in->stream = -1;
@@ -246,7 +272,12 @@ enum err_code video_input_open(struct video_input *in, const char *path,
     in->fmt->pb = in->io;
     in->fmt->io_open = refuse_open;
     in->fmt->flags |= AVFMT_FLAG_CUSTOM_IO;
-    int r = avformat_open_input(&in->fmt, "", NULL, NULL);
+    const AVInputFormat *known = NULL; /* NULL: by content */
+    if (is_targa(in->fd, path)) {
+        known = av_find_input_format("image2pipe");
+        in->fmt->video_codec_id = AV_CODEC_ID_TARGA;
+    }
+    int r = avformat_open_input(&in->fmt, "", known, NULL);
     if (r < 0) {
         rc = video_error(e, ERR_DATA, r, "read", path);
         const char *more = guess(in->fd);
@@ -256,7 +287,7 @@ enum err_code video_input_open(struct video_input *in, const char *path,
         }
         return rc;
     }
-    if (!header_tells(in->fmt) &&
+    if ((thorough || !header_tells(in->fmt)) &&
         (r = avformat_find_stream_info(in->fmt, NULL)) < 0)
         return video_error(e, ERR_DATA, r, "read the streams of", path);
     in->stream = best_stream(in->fmt);

@@ -70,6 +70,7 @@ struct sampling {
     struct tensor **held; /* n, or NULL: deliver at once */
     size_t next;          /* of list, when delivering at once */
     int64_t ordinal;      /* frames seen */
+    int64_t last;         /* frame that came last, -1 before */
     bool misfit;          /* a frame that the packets do not tell of */
 };
 
@@ -120,10 +121,11 @@ static enum err_code hold_frame(void *arg, const AVFrame *f, bool *stop,
 {
     struct sampling *s = arg;
     int64_t index = find_frame(&s->v->index, frame_pts(f));
-    if (index < 0) {
+    if (index <= s->last) { /* unknown, or out of order */
         s->misfit = *stop = true;
         return OK;
     }
+    s->last = index;
     size_t i = find_chosen(s, index);
     if (i == s->n)
         return OK;
@@ -156,7 +158,10 @@ static enum err_code count_frame(void *arg, const AVFrame *f, bool *stop,
 {
     struct video_index *x = arg;
     (void)stop;
-    return video_index_frame(x, frame_pts(f), 0, e);
+    enum err_code rc = video_index_frame(x, f->pts, 0, e);
+    if (!rc)
+        x->frames[x->n_frames - 1].guess = f->best_effort_timestamp;
+    return rc;
 }
 
 static struct video_pass new_pass(struct video *v, int threads)
@@ -179,28 +184,55 @@ static enum err_code ask(struct sampling *s, struct err *e)
     return rc;
 }
 
-/* Why the packets' word is not taken, for the person; "" where only counting
- * failed but nothing is missing. */
+static void add_note(struct video *v, const char *text)
+{
+    size_t n = strlen(v->note);
+    snprintf(v->note + n, sizeof v->note - n, "%s%s", n ? "; " : "", text);
+}
+
+/* What is wrong with the file, for the person; "" where only counting by
+ * packets failed but nothing is missing. */
 static void write_note(struct video *v, const struct video_pass *p,
                        int64_t expected)
 {
-    char *to = v->note;
-    size_t room = sizeof v->note;
-    int n = 0;
-    int64_t lost = expected - v->info.frames;
-    *to = 0;
-    if (p->bad_packets || p->damaged_frames || lost > 0 || p->read_error)
-        n = snprintf(
-            to, room, "%lld of %lld frames decoded", (long long)v->info.frames,
-            (long long)(expected > v->info.frames ? expected : v->info.frames));
-    if (p->read_error && n >= 0 && (size_t)n < room)
-        n += snprintf(to + n, room - (size_t)n, "; file ends early");
-    if (p->bad_packets && n >= 0 && (size_t)n < room)
-        n += snprintf(to + n, room - (size_t)n, "; %lld packets unreadable",
-                      (long long)p->bad_packets);
-    if (p->damaged_frames && n >= 0 && (size_t)n < room)
-        snprintf(to + n, room - (size_t)n, "; %lld frames damaged",
+    char text[128];
+    long long frames = v->info.frames, bad = p->bad_packets;
+    snprintf(v->note, sizeof v->note, "%s", v->file_note);
+    if (bad || p->damaged_frames || expected > frames || p->read_error) {
+        snprintf(text, sizeof text, "%lld of %lld frames decoded", frames,
+                 expected > frames ? (long long)expected : frames);
+        add_note(v, text);
+    }
+    if (p->read_error)
+        add_note(v, "file ends early");
+    if (bad) {
+        snprintf(text, sizeof text, "%lld packets unreadable", bad);
+        add_note(v, text);
+    }
+    if (p->damaged_frames) {
+        snprintf(text, sizeof text, "%lld frames damaged",
                  (long long)p->damaged_frames);
+        add_note(v, text);
+    }
+    if (p->log_errors && p->complaint[0]) {
+        snprintf(text, sizeof text, "FFmpeg: %s", p->complaint);
+        add_note(v, text);
+    }
+    switch (v->index.times) {
+    case VIDEO_TIMES_GOOD:
+        break;
+    case VIDEO_TIMES_SORTED:
+        add_note(v, "time stamps contradict the order of display: the "
+                    "decoder's order is taken, time stamps sorted");
+        break;
+    case VIDEO_TIMES_DTS:
+        add_note(v, "time stamps contradict the order of display: the "
+                    "decoder's order and times of decoding are taken");
+        break;
+    case VIDEO_TIMES_ABSENT:
+        add_note(v, "no usable time stamps: frames in the decoder's order");
+        break;
+    }
 }
 
 /* Decode all to learn what there is. With errors on one thread, where
@@ -215,6 +247,7 @@ static enum err_code count_all(struct video *v, struct err *e)
     for (;;) {
         memset(&fresh, 0, sizeof fresh);
         p = new_pass(v, v->threads_full);
+        p.thorough = true;
         p.frame = count_frame;
         p.arg = &fresh;
         rc = video_decode_pass(&p, e);
@@ -230,6 +263,8 @@ static enum err_code count_all(struct video *v, struct err *e)
     v->index = fresh;
     v->index.trusted = false;
     v->info.decoded = true;
+    if (!rc)
+        rc = video_index_settle(&v->index, v->time_base, e);
     video_set_counts(v);
     v->info.packets = (int64_t)fresh.n_packets;
     if (rc)
@@ -254,6 +289,7 @@ static enum err_code sample_counted(struct sampling *s, struct err *e)
     if (rc || s->n == 0)
         return rc;
     struct video_pass p = new_pass(v, v->threads_full);
+    p.thorough = true;
     p.frame = pass_frame;
     p.arg = s;
     s->ordinal = 0;
@@ -286,6 +322,7 @@ static enum err_code hold_chosen(struct sampling *s, bool *fits, struct err *e)
     p.frame = hold_frame;
     p.arg = s;
     s->misfit = false;
+    s->last = -1;
     enum err_code rc = video_decode_pass(&p, e);
     mem_free(plan);
     *fits = !rc && !s->misfit && !p.bad_packets && !p.damaged_frames &&

@@ -47,14 +47,15 @@ static void writer_free(struct video_writer **w)
     *w = NULL;
 }
 
-/* path, and ".tmp-<process>-<name>" in the same folder. */
+/* path, and ".tmp-<name>-<process>" in the same folder. */
 static enum err_code name_files(struct video_writer *w, const char *path,
                                 struct err *e)
 {
     const char *base = path_base(path);
     w->path = mem_strdup(path);
-    w->temporary = mem_printf("%.*s.tmp-%ld-%s", (int)(base - path), path,
-                              (long)getpid(), base);
+    char *stem = file_temporary_stem(path);
+    w->temporary = stem ? mem_printf("%s%ld", stem, (long)getpid()) : NULL;
+    mem_free(stem);
     if (!w->path || !w->temporary ||
         !(w->url = mem_printf("file:%s", w->temporary)))
         return err_set(e, ERR_NOMEM, "no memory to write '%s'", path);

@@ -44,7 +44,7 @@ enum err_code gan_pair_new(const struct gan_pair_options *o,
 void gan_pair_free(struct gan_pair **p);
 
 /* One step on a batch: input f32[batch,C,H,W], target f32[batch,c,h,w]. As in
- * the seed (P2P: p2p/GAN_train.py): the generator runs; the discriminator
+ * pose2pose (P2P: p2p/GAN_train.py): the generator runs; the discriminator
  * takes a step on the target and on what was made, each a batch by itself; the
  * generator takes one on its loss through the discriminator as it is now.
  * Running statistics move in every pass, so the discriminator's three times.

@@ -1,4 +1,4 @@
-/* ResNets: classifier, embedding, and the seed's discriminator. */
+/* ResNets: classifier, embedding, and pose2pose's discriminator. */
 #ifndef FACET_MODELS_RESNET_H
 #define FACET_MODELS_RESNET_H
 

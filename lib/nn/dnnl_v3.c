@@ -1,5 +1,6 @@
 /* oneDNN's version 3 behind dnnl_api.h. */
 #include "lib/nn/dnnl.h"
+#include "lib/nn/layout.h" /* never an empty file */
 
 #if FACET_DNNL && DNNL_VERSION_MAJOR >= 3
 

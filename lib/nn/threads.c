@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/base/cores.h"
+
 /* How long threads spin at a barrier: turns in GCC's libgomp, milliseconds in
  * LLVM's libomp. */
 #ifdef KMP_VERSION_MAJOR
@@ -45,5 +47,7 @@ void nn_threads_start(char **argv)
 
 void nn_threads_set(int n)
 {
-    omp_set_num_threads(n >= 1 ? n : omp_get_num_procs());
+    /* With OMP_DYNAMIC=true libgomp takes fewer the higher the load is. */
+    omp_set_dynamic(0);
+    omp_set_num_threads(n >= 1 ? n : cores_usable(""));
 }

@@ -15,8 +15,8 @@
  * of 220 GFLOP/s), unless it is there already. argv as main's. */
 void nn_threads_start(char **argv);
 
-/* Threads that networks use from now on in the calling thread; n < 1: all
- * cores. */
+/* Threads that networks use from now on in the calling thread, so many and no
+ * fewer (the order of sums depends on it); n < 1: all cores. */
 void nn_threads_set(int n);
 
 #endif

@@ -159,14 +159,27 @@ static enum err_code some_usable(const struct annotations *f, struct err *e)
                    f->root, f->n, f->face[0].bad);
 }
 
+/* ROOT/NAME (x.csv), or x.CSV if only that is there; new memory. */
+static char *table_path(const char *root, const char *name)
+{
+    char *path = path_join(root, name);
+    if (!path || file_exists(path))
+        return path;
+    size_t n = strlen(path);
+    memcpy(path + n - 3, "CSV", 3);
+    if (!file_exists(path))
+        memcpy(path + n - 3, "csv", 3);
+    return path;
+}
+
 enum err_code annotations_read(struct annotations *f, const char *root,
                                struct err *e)
 {
     *f = (struct annotations){.root = root};
     if (!file_is_dir(root))
         return err_set(e, ERR_NOTFOUND, "no folder '%s'", root);
-    char *points = path_join(root, "landmarks.csv");
-    char *index = path_join(root, "index.csv");
+    char *points = table_path(root, "landmarks.csv");
+    char *index = table_path(root, "index.csv");
     enum err_code r = points && index ? OK : no_memory(e);
     if (!r)
         r = file_exists(points) ? annotations_read_csv(f, points, e)

@@ -27,7 +27,8 @@ struct annotations {
     const char *root;
     struct annotation *face;
     size_t n, cap;
-    bool indexed; /* there is an index.csv, which gives splits */
+    bool indexed;    /* there is an index.csv, which gives splits */
+    size_t unmarked; /* pictures without a .pts file, where those are read */
 };
 
 /* Read a folder's landmarks.csv and index.csv (either's rows in any order;

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
-#include "lib/base/text.h"
+#include "lib/base/table.h"
 #include "lib/store/annotations.h"
 
 #define MAX_CSV ((size_t)256 << 20)
@@ -24,43 +23,41 @@ struct reading {
     struct annotation **sorted; /* index.csv: the faces by path */
 };
 
-static void read_columns(char **field, size_t n, struct columns *k)
+static void read_columns(const struct table *t, struct columns *k)
 {
-    *k = (struct columns){-1, -1, -1, -1};
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(field[i], "path") == 0)
-            k->path = (int)i;
-        else if (strcmp(field[i], "split") == 0)
-            k->split = (int)i;
-        else if (strcmp(field[i], "name") == 0)
-            k->name = (int)i;
-        else if (strcmp(field[i], "photo_id") == 0)
-            k->photo = (int)i;
-    }
+    *k = (struct columns){table_column(t, "path"), table_column(t, "split"),
+                          table_column(t, "name"), table_column(t, "photo_id")};
     if (k->name < 0)
         k->name = k->photo;
 }
 
-static enum err_code add_points(struct reading *c, char **field, size_t n,
-                                size_t record, struct err *e)
+static enum err_code add_points(struct reading *c, const struct table *t,
+                                struct err *e)
 {
     struct annotation *x;
-    enum err_code r = annotations_add(c->f, field[0], &x, e);
+    struct err why;
+    enum err_code r = annotations_add(c->f, t->field[0], &x, e);
     if (r)
         return r;
-    if (n != 1 + ANNOTATION_COORDS)
+    if (t->n != 1 + ANNOTATION_COORDS)
         return annotation_spoil(
             x, e,
-            "'%s' record %zu: %zu columns, %d expected (path, "
-            "x0, y0, .. x67, y67)",
-            c->csv, record, n, 1 + ANNOTATION_COORDS);
+            "'%s' line %zu: %zu columns, %d expected (path, x0, y0, .. x67, "
+            "y67)%s",
+            t->path, t->line, t->n, 1 + ANNOTATION_COORDS,
+            t->n == 1 + 2 * ANNOTATION_COORDS && t->separator == ','
+                ? ": are they decimal commas? Write 1.5, or put numbers in "
+                  "quotes"
+                : "");
     for (size_t i = 0; i < ANNOTATION_COORDS; i++) {
         double v;
-        if (!text_to_f64(field[i + 1], &v) || !(fabs(v) <= MAX_COORD))
+        if (table_number(t, i + 1, &v, &why))
+            return annotation_spoil(x, e, "%s", why.text);
+        if (!(fabs(v) <= MAX_COORD))
             return annotation_spoil(x, e,
-                                    "'%s' record %zu column %zu: '%.40s' is no "
+                                    "'%s' line %zu column %zu: '%.40s' is no "
                                     "coordinate",
-                                    c->csv, record, i + 2, field[i + 1]);
+                                    t->path, t->line, i + 2, t->field[i + 1]);
         x->xy[i] = (float)v;
     }
     return OK;
@@ -88,9 +85,11 @@ static size_t find(const struct reading *c, const char *path)
     return lo;
 }
 
-static enum err_code add_index(struct reading *c, char **field, size_t n,
-                               size_t record, struct err *e)
+static enum err_code add_index(struct reading *c, const struct table *t,
+                               struct err *e)
 {
+    char *const *field = t->field;
+    size_t n = t->n;
     const struct columns *k = &c->k;
     bool few = (int)n <= k->split || (int)n <= k->name || (int)n <= k->photo;
     enum err_code r = OK;
@@ -101,9 +100,8 @@ static enum err_code add_index(struct reading *c, char **field, size_t n,
          i++) {
         struct annotation *x = c->sorted[i];
         if (few)
-            r = annotation_spoil(x, e,
-                                 "'%s' record %zu: %zu columns are too few",
-                                 c->csv, record, n);
+            r = annotation_spoil(x, e, "'%s' line %zu: %zu columns are too few",
+                                 c->csv, t->line, n);
         if (!r && !few && k->split >= 0)
             r = annotation_set(&x->split, field[k->split], e);
         if (!r && !few && k->name >= 0)
@@ -114,30 +112,39 @@ static enum err_code add_index(struct reading *c, char **field, size_t n,
     return r;
 }
 
+/* The head line: which columns there are. */
+static enum err_code read_head(struct reading *c, const struct table *t,
+                               struct err *e)
+{
+    read_columns(t, &c->k);
+    if (c->k.path == 0 || (c->sorted && c->k.path > 0))
+        return OK;
+    if (c->k.path > 0)
+        return err_set(e, ERR_DATA,
+                       "'%s' line %zu: 'path' must be the first column", c->csv,
+                       t->line);
+    return err_set(e, ERR_DATA,
+                   "'%s' line %zu: no column 'path' in the head line "
+                   "('%.40s'%s)",
+                   c->csv, t->line, t->n ? t->field[0] : "",
+                   t->n > 1 ? ", .." : "");
+}
+
 /* Every record of a file; c->sorted tells which of the two it is. */
 static enum err_code read_csv(struct reading *c, struct err *e)
 {
-    struct buf b;
-    enum err_code r = file_read(c->csv, MAX_CSV, &b, e);
+    struct table t;
+    bool headed = false;
+    enum err_code r = table_open(&t, c->csv, MAX_CSV, e);
     if (r)
         return r;
-    const char *text = buf_str(&b);
-    for (size_t at = 0, record = 1, n = 1; n && !r; record++) {
-        char **field = NULL;
-        r = csv_record(text, b.len, &at, &field, &n, e);
-        if (!r && n && record == 1) {
-            read_columns(field, n, &c->k);
-            if (c->k.path != 0 && !(c->sorted && c->k.path > 0))
-                r = err_set(e, ERR_DATA, "no column 'path' in the head line");
-        } else if (!r && n) {
-            r = c->sorted ? add_index(c, field, n, record, e)
-                          : add_points(c, field, n, record, e);
-        }
-        csv_record_free(field, n);
-        if (r)
-            err_wrap(e, "'%s' record %zu", c->csv, record);
+    while (!r && !(r = table_next(&t, e)) && t.n) {
+        r = !headed     ? read_head(c, &t, e)
+            : c->sorted ? add_index(c, &t, e)
+                        : add_points(c, &t, e);
+        headed = true;
     }
-    buf_free(&b);
+    table_close(&t);
     return r;
 }
 

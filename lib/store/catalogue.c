@@ -14,31 +14,7 @@
 #include "lib/store/store.h"
 
 #define MAX_FILES ((size_t)50000000)
-
-static const char *const clip_exts[] = {
-    "mp4", "m4v", "mov",  "qt",  "avi", "mkv", "webm",  "mpg",  "mpeg", "m2v",
-    "mpv", "ts",  "m2ts", "mts", "flv", "f4v", "wmv",   "asf",  "3gp",  "3g2",
-    "ogv", "ogg", "vob",  "mxf", "y4m", "gif", "mjpeg", "mjpg", "dv",   NULL};
-static const char *const picture_exts[] = {
-    "jpg", "jpeg", "jpe", "jfif", "png", "pgm", "ppm",  "pnm", "pbm",
-    "bmp", "webp", "tif", "tiff", "jp2", "tga", "avif", NULL};
-
-static bool in_list(const char *ext, const char *const *list)
-{
-    for (; *list; list++)
-        if (strcmp(ext, *list) == 0)
-            return true;
-    return false;
-}
-
-const char *catalogue_kind(const char *path)
-{
-    char ext[16];
-    path_ext(path, ext);
-    if (in_list(ext, clip_exts))
-        return "clip";
-    return in_list(ext, picture_exts) ? "picture" : NULL;
-}
+#define MOST_ENDINGS 12 /* named one by one */
 
 /* A pattern decides alone; without one the extension does. */
 static bool wanted(const struct catalogue_options *o, const char *path)
@@ -63,35 +39,30 @@ const char *catalogue_split(const char *identity, double fraction,
     return unit < fraction ? "train" : "test";
 }
 
-/* A name that is safe to print: what is not plain ASCII as \xNN. */
-static void printable(const char *s, char *out, size_t n)
+/* What cannot be taken goes out as texts only. */
+static enum err_code names_to_texts(struct catalogue_entry *en, struct err *e)
 {
-    static const char hex[] = "0123456789abcdef";
-    size_t k = 0;
-    for (; *s && k + 5 < n; s++) {
-        uint8_t c = (uint8_t)*s;
-        if (c >= 0x20 && c < 0x7f && c != '\\') {
-            out[k++] = (char)c;
-        } else {
-            out[k++] = '\\';
-            out[k++] = 'x';
-            out[k++] = hex[c >> 4];
-            out[k++] = hex[c & 15];
-        }
+    char **names[] = {&en->path,     &en->name, &en->snippet,
+                      &en->identity, &en->set,  &en->bad};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *text = text_escaped(*names[i]);
+        if (!text)
+            return err_set(e, ERR_NOMEM, "no memory for a listing");
+        mem_free(*names[i]);
+        *names[i] = text;
     }
-    out[k] = 0;
+    return OK;
 }
 
-static void warn_name(struct catalogue *c, const char *path,
-                      const struct err *why)
+/* Note why an entry cannot be taken; the first reason is the one to tell. */
+static enum err_code spoil(struct catalogue_entry *en, const struct err *why,
+                           struct err *e)
 {
-    char shown[512];
-    printable(path, shown, sizeof shown);
-    /* The reason may quote the raw bytes: only what is safe is repeated. */
-    log_warn("left out '%s': %s", shown,
-             text_is_utf8(path, strlen(path)) ? why->text
-                                              : "the name is not UTF-8");
-    c->bad_names++;
+    if (en->bad)
+        return OK;
+    en->code = why->code;
+    en->bad = mem_strdup(why->text);
+    return en->bad ? OK : err_set(e, ERR_NOMEM, "no memory for a listing");
 }
 
 /* Fill in what the list did not say. root_name: the name of files in root. */
@@ -136,6 +107,7 @@ void catalogue_entry_free(struct catalogue_entry *en)
     mem_free(en->snippet);
     mem_free(en->identity);
     mem_free(en->set);
+    mem_free(en->bad);
     *en = (struct catalogue_entry){0};
 }
 
@@ -144,9 +116,7 @@ void catalogue_free(struct catalogue *c)
     for (size_t i = 0; i < c->n; i++)
         catalogue_entry_free(&c->entries[i]);
     mem_free(c->entries);
-    for (size_t i = 0; i < c->n_unreadable; i++)
-        mem_free(c->unreadable[i]);
-    mem_free(c->unreadable);
+    mem_free(c->others);
     *c = (struct catalogue){0};
 }
 
@@ -154,16 +124,16 @@ void catalogue_free(struct catalogue *c)
 static enum err_code check_entry(const struct catalogue_entry *en,
                                  struct err *e)
 {
-    enum err_code rc = store_check_path(en->path, "path", 32, e);
+    const char *texts[] = {en->path, en->identity, en->set};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!text_is_utf8(texts[i], strlen(texts[i])))
+            return err_set(e, ERR_UNSUPPORTED, "the name is not UTF-8");
+    enum err_code rc = store_check_path(en->path, "path", STORE_PARTS, e);
     if (!rc)
-        rc = store_check_path(en->name, "name", 31, e);
+        rc = store_check_path(en->name, "name", STORE_PARTS, e);
     if (!rc)
         rc = store_check_path(en->snippet, "snippet", 1, e);
-    if (!rc && !text_is_utf8(en->identity, strlen(en->identity)))
-        rc = err_set(e, ERR_DATA, "the identity is not UTF-8");
-    if (!rc && !text_is_utf8(en->set, strlen(en->set)))
-        rc = err_set(e, ERR_DATA, "the set is not UTF-8");
-    return rc;
+    return rc ? err_set(e, ERR_UNSUPPORTED, "%s", e->text) : OK;
 }
 
 static int by_path(const void *a, const void *b)
@@ -172,38 +142,99 @@ static int by_path(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
-/* Complete, check, filter: entries shrinks in place. */
+/* Complete and check all; what is listed twice goes. */
 static enum err_code refine(const struct catalogue_options *o,
                             const char *root_name, struct catalogue *c,
                             struct err *e)
+{
+    size_t kept = 0;
+    enum err_code rc = OK;
+    for (size_t i = 0; i < c->n; i++) {
+        struct catalogue_entry *en = &c->entries[i];
+        struct err why = {0};
+        if (rc || (kept && strcmp(c->entries[kept - 1].path, en->path) == 0)) {
+            if (!rc) {
+                log_warn("'%s' is listed twice", en->path);
+                c->duplicates++;
+            }
+            catalogue_entry_free(en);
+            continue;
+        }
+        rc = complete(o, root_name, en, e);
+        if (!rc && !en->bad && check_entry(en, &why) != OK) {
+            c->bad_names++;
+            rc = spoil(en, &why, e);
+        }
+        struct catalogue_entry tmp = *en;
+        *en = (struct catalogue_entry){0};
+        c->entries[kept++] = tmp;
+    }
+    c->n = kept;
+    return rc;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct catalogue_entry *x = *(struct catalogue_entry *const *)a;
+    const struct catalogue_entry *y = *(struct catalogue_entry *const *)b;
+    int d = strcmp(x->name, y->name);
+    d = d ? d : strcmp(x->snippet, y->snippet);
+    return d ? d : strcmp(x->path, y->path);
+}
+
+/* Of files that would stand in one place of a store, the first is taken: a list
+ * may give two the same name, and a file in root has the name of root, which a
+ * folder in it may have too. */
+static enum err_code part_doubles(struct catalogue *c, struct err *e)
+{
+    struct catalogue_entry **order =
+        c->n ? mem_array(c->n, sizeof *order) : NULL;
+    if (!order)
+        return c->n ? err_set(e, ERR_NOMEM, "no memory for a listing") : OK;
+    for (size_t i = 0; i < c->n; i++)
+        order[i] = &c->entries[i];
+    qsort(order, c->n, sizeof *order, by_place);
+    enum err_code rc = OK;
+    for (size_t i = 1, first = 0; !rc && i < c->n; i++) {
+        struct catalogue_entry *a = order[first], *b = order[i];
+        if (strcmp(a->name, b->name) != 0 ||
+            strcmp(a->snippet, b->snippet) != 0) {
+            first = i;
+            continue;
+        }
+        struct err why;
+        err_set(&why, ERR_UNSUPPORTED,
+                "it would be stored as '%.150s/%.150s', and so would '%.150s'",
+                b->name, b->snippet, a->path);
+        char *own = mem_strdup(b->path); /* its row needs a name of its own */
+        if (!own) {
+            rc = err_set(e, ERR_NOMEM, "no memory for a listing");
+            break;
+        }
+        mem_free(b->snippet);
+        b->snippet = own;
+        rc = spoil(b, &why, e);
+    }
+    mem_free(order);
+    return rc;
+}
+
+/* Only the set, the shard, the first so many: entries shrinks in place. */
+static enum err_code choose(const struct catalogue_options *o,
+                            struct catalogue *c, struct err *e)
 {
     size_t kept = 0, in_set = 0;
     enum err_code rc = OK;
     for (size_t i = 0; i < c->n; i++) {
         struct catalogue_entry *en = &c->entries[i];
-        struct err why = {0};
-        bool keep = !rc;
-        if (keep && kept && strcmp(c->entries[kept - 1].path, en->path) == 0) {
-            log_warn("'%s' is listed twice", en->path);
-            c->duplicates++;
-            keep = false;
-        }
-        if (keep) {
-            rc = complete(o, root_name, en, e);
-            keep = !rc;
-        }
-        if (keep && check_entry(en, &why) != OK) {
-            warn_name(c, en->path, &why);
-            keep = false;
-        }
-        if (keep && *o->set && strcmp(o->set, en->set) != 0)
-            keep = false;
-        if (keep)
-            c->found++;
+        bool keep = !rc && (!*o->set || strcmp(o->set, en->set) == 0);
+        c->found += keep;
         if (keep && o->shards > 1)
             keep = (int64_t)(in_set++ % (size_t)o->shards) == o->shard;
         if (keep && o->limit > 0 && kept >= (size_t)o->limit)
             keep = false;
+        if (keep && en->bad)
+            rc = names_to_texts(en, e);
         if (!keep) {
             catalogue_entry_free(en);
             continue;
@@ -216,6 +247,50 @@ static enum err_code refine(const struct catalogue_options *o,
     return rc;
 }
 
+/* Count one that is left out, under its ending. */
+static enum err_code leave_out(struct catalogue *c, const char *path,
+                               struct err *e)
+{
+    char ext[16];
+    path_ext(path, ext);
+    for (const char *p = ext; *p; p++)
+        if ((uint8_t)*p <= 0x20 || (uint8_t)*p >= 0x7f)
+            *ext = 0; /* no ending that a person has given */
+    c->left_out++;
+    size_t i = 0;
+    while (i < c->n_others && strcmp(c->others[i].ext, ext) != 0)
+        i++;
+    if (i == c->n_others) {
+        struct catalogue_other *grown =
+            mem_resize(c->others, c->n_others + 1, sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, "no memory for a listing");
+        c->others = grown;
+        memset(&grown[i], 0, sizeof grown[i]);
+        memcpy(grown[i].ext, ext, sizeof ext);
+        c->n_others++;
+    }
+    c->others[i].n++;
+    return OK;
+}
+
+/* The store's path below root with a '/' behind it, new memory; "" if it does
+ * not lie there. */
+static char *store_below(const struct catalogue_options *o)
+{
+    char *root = o->store && *o->store ? realpath(o->root, NULL) : NULL;
+    char *store = root ? realpath(o->store, NULL) : NULL;
+    size_t n = root ? strlen(root) : 0;
+    char *out;
+    if (store && strncmp(store, root, n) == 0 && store[n] == '/')
+        out = mem_printf("%s/", store + n + 1);
+    else
+        out = mem_strdup("");
+    free(root); /* realpath's own memory, not ours */
+    free(store);
+    return out;
+}
+
 static enum err_code list_tree(const struct catalogue_options *o,
                                struct catalogue *c, struct err *e)
 {
@@ -223,23 +298,92 @@ static enum err_code list_tree(const struct catalogue_options *o,
     enum err_code rc = file_walk(o->root, MAX_FILES, &l, e);
     if (rc)
         return rc;
-    c->entries = l.n ? mem_array(l.n, sizeof *c->entries) : NULL;
-    if (l.n && !c->entries)
-        rc = err_set(e, ERR_NOMEM, "no memory for %zu files", l.n);
+    size_t all = l.n + l.n_bad;
+    char *store = store_below(o);
+    c->entries = all ? mem_array(all, sizeof *c->entries) : NULL;
+    if (!store || (all && !c->entries))
+        rc = err_set(e, ERR_NOMEM, "no memory for %zu files", all);
     for (size_t i = 0; !rc && i < l.n; i++) {
-        if (!wanted(o, l.names[i])) {
-            c->left_out++;
+        if (*store && text_starts(l.names[i], store)) {
+            c->in_store++;
+        } else if (!wanted(o, l.names[i])) {
+            rc = leave_out(c, l.names[i], e);
+        } else {
+            c->entries[c->n++] = (struct catalogue_entry){.path = l.names[i]};
+            l.names[i] = NULL;
+        }
+    }
+    for (size_t i = 0; !rc && i < l.n_bad; i++) {
+        struct file_bad *b = &l.bad[i];
+        char ext[16];
+        path_ext(b->path, ext);
+        if (*store && text_starts(b->path, store))
+            continue;
+        /* What has no ending may well be a folder. */
+        if (b->kind != FILE_BAD_FOLDER && !wanted(o, b->path) &&
+            (b->kind != FILE_BAD_UNKNOWN || *ext)) {
+            rc = leave_out(c, b->path, e);
             continue;
         }
-        c->entries[c->n++] = (struct catalogue_entry){.path = l.names[i]};
-        l.names[i] = NULL;
+        c->entries[c->n++] = (struct catalogue_entry){
+            .path = b->path,
+            .bad = b->why,
+            .code = b->code,
+            .folder = b->kind == FILE_BAD_FOLDER ||
+                      (b->kind == FILE_BAD_UNKNOWN && !*ext)};
+        b->path = b->why = NULL;
     }
-    c->unreadable = l.unreadable;
-    c->n_unreadable = l.n_unreadable;
-    l.unreadable = NULL;
-    l.n_unreadable = 0;
+    c->hidden = l.hidden;
+    c->loops = l.loops;
+    c->by_pattern = *o->pattern;
+    mem_free(store);
     file_list_free(&l);
     return rc;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct catalogue_other *x = a, *y = b;
+    if (x->n != y->n)
+        return x->n < y->n ? 1 : -1;
+    if (!*x->ext != !*y->ext)
+        return *x->ext ? -1 : 1;
+    return strcmp(x->ext, y->ext);
+}
+
+char *catalogue_passed_over(const struct catalogue *c)
+{
+    const struct {
+        size_t n;
+        const char *what;
+    } rest[] = {{c->by_pattern ? c->left_out : 0, "not fitting the pattern"},
+                {c->hidden, "hidden"},
+                {c->loops, "in loops of links"},
+                {c->in_store, "in the store"}};
+    struct buf b;
+    enum err_code rc = OK;
+    buf_init(&b, 4096);
+    size_t shown = 0;
+    for (size_t i = 0; !c->by_pattern && !rc && i < c->n_others; i++) {
+        const struct catalogue_other *x = &c->others[i];
+        if (shown == MOST_ENDINGS && i + 1 < c->n_others)
+            break;
+        rc = buf_printf(&b, NULL, *x->ext ? "%s%zu .%s" : "%s%zu %s",
+                        shown++ ? ", " : "", x->n,
+                        *x->ext ? x->ext : "without an ending");
+    }
+    size_t more = 0;
+    for (size_t i = shown; !c->by_pattern && i < c->n_others; i++)
+        more += c->others[i].n;
+    if (!rc && more)
+        rc = buf_printf(&b, NULL, ", %zu of other kinds", more);
+    for (size_t i = 0; !rc && i < sizeof rest / sizeof *rest; i++)
+        if (rest[i].n)
+            rc = buf_printf(&b, NULL, "%s%zu %s", shown++ ? ", " : "",
+                            rest[i].n, rest[i].what);
+    char *out = rc ? NULL : mem_strdup(buf_str(&b));
+    buf_free(&b);
+    return out;
 }
 
 /* A name for files that lie in root itself: root's own last part. */
@@ -275,14 +419,23 @@ enum err_code catalogue_load(const struct catalogue_options *o,
         qsort(out->entries, out->n, sizeof *out->entries, by_path);
     if (!rc)
         rc = refine(o, name, out, e);
+    if (!rc)
+        rc = part_doubles(out, e);
+    if (!rc)
+        rc = choose(o, out, e);
+    if (!rc && out->n_others)
+        qsort(out->others, out->n_others, sizeof *out->others, by_count);
     mem_free(name);
-    if (!rc && !out->found)
-        rc = err_set(e, ERR_DATA,
-                     "no %s in '%s'%s%s (%zu other files, %zu unusable names)",
+    if (!rc && !out->found) {
+        char *over = catalogue_passed_over(out);
+        rc = err_set(e, ERR_DATA, "no %s in '%s'%s%s%s%s%s",
                      *o->pattern ? "file of this pattern"
                                  : media_words[o->media],
                      *o->list ? o->list : o->root, *o->set ? " in set " : "",
-                     o->set, out->left_out, out->bad_names);
+                     o->set, over && *over ? " (left out: " : "",
+                     over ? over : "", over && *over ? ")" : "");
+        mem_free(over);
+    }
     if (rc)
         catalogue_free(out);
     return rc;

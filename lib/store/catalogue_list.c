@@ -1,11 +1,11 @@
-/* Catalogues from a CSV: the seed's name, snippet, set or an index with path,
+/* Catalogues from a CSV: pose2pose's name, snippet, set or an index with path,
  * identity, split. */
 #include "lib/store/catalogue_list.h"
 
 #include <string.h>
 
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/table.h"
 #include "lib/base/text.h"
 #include "lib/store/store.h"
 
@@ -19,39 +19,31 @@ struct list {
     const struct catalogue_options *o;
     struct catalogue *c;
     size_t cap;
-    size_t line;
-    size_t n_columns;
+    bool headed;
     int column[COLUMNS]; /* index of the field, -1: absent */
 };
 
-static enum err_code read_header(struct list *l, char *const *f, size_t n,
+static enum err_code read_header(struct list *l, const struct table *t,
                                  struct err *e)
 {
-    l->n_columns = n;
-    for (int c = 0; c < COLUMNS; c++) {
-        l->column[c] = -1;
-        for (size_t i = 0; i < n; i++) {
-            const char *s = f[i];
-            if (i == 0 && text_starts(s, "\xef\xbb\xbf"))
-                s += 3; /* a byte order mark */
-            if (strcmp(s, names[c]) == 0)
-                l->column[c] = (int)i;
-        }
-    }
+    for (int c = 0; c < COLUMNS; c++)
+        l->column[c] = table_column(t, names[c]);
     if (l->column[C_PATH] < 0 &&
         (l->column[C_NAME] < 0 || l->column[C_SNIPPET] < 0))
         return err_set(e, ERR_DATA,
-                       "line 1: needs a column 'path', or 'name' and "
-                       "'snippet'");
+                       "line %zu: needs a column 'path', or 'name' and "
+                       "'snippet'",
+                       t->line);
     return OK;
 }
 
-static enum err_code add_record(struct list *l, char *const *f, size_t n,
+static enum err_code add_record(struct list *l, const struct table *t,
                                 struct err *e)
 {
-    if (n != l->n_columns)
+    char *const *f = t->field;
+    if (t->n != t->columns)
         return err_set(e, ERR_DATA, "line %zu: %zu fields, the header has %zu",
-                       l->line, n, l->n_columns);
+                       t->line, t->n, t->columns);
     const char *v[COLUMNS];
     for (int c = 0; c < COLUMNS; c++)
         v[c] = l->column[c] < 0 ? NULL : f[l->column[c]];
@@ -69,9 +61,9 @@ static enum err_code add_record(struct list *l, char *const *f, size_t n,
         (v[C_IDENTITY] && !en.identity) || (seed && (!en.name || !en.snippet)))
         rc = err_set(e, ERR_NOMEM, "no memory for a listing");
     struct err why;
-    if (!rc && store_check_path(en.path, "path", 32, &why) &&
+    if (!rc && store_check_path(en.path, "path", STORE_PARTS, &why) &&
         text_is_utf8(en.path, strlen(en.path)))
-        rc = err_set(e, ERR_DATA, "line %zu: %s", l->line, why.text);
+        rc = err_set(e, ERR_DATA, "line %zu: %s", t->line, why.text);
     if (!rc && l->c->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 256;
         struct catalogue_entry *grown =
@@ -94,27 +86,16 @@ enum err_code catalogue_list(const struct catalogue_options *o,
                              struct catalogue *c, struct err *e)
 {
     struct list l = {.o = o, .c = c};
-    struct buf b;
-    enum err_code rc = file_read(o->list, LIST_MAX, &b, e);
+    struct table t;
+    enum err_code rc = table_open(&t, o->list, LIST_MAX, e);
     if (rc)
         return rc;
-    size_t pos = 0;
-    for (l.line = 1; !rc; l.line++) {
-        char **f;
-        size_t n;
-        rc = csv_record((const char *)b.data, b.len, &pos, &f, &n, e);
-        if (rc) {
-            rc = err_wrap(e, "line %zu", l.line);
-            break;
-        }
-        if (n == 0)
-            break;
-        if (l.line == 1)
-            rc = read_header(&l, f, n, e);
-        else if (n > 1 || *f[0]) /* an empty line is none */
-            rc = add_record(&l, f, n, e);
-        csv_record_free(f, n);
+    while (!rc && !(rc = table_next(&t, e)) && t.n) {
+        rc = l.headed ? add_record(&l, &t, e) : read_header(&l, &t, e);
+        l.headed = true;
+        if (rc)
+            rc = err_wrap(e, "'%s'", o->list);
     }
-    buf_free(&b);
-    return rc ? err_wrap(e, "'%s'", o->list) : OK;
+    table_close(&t);
+    return rc;
 }

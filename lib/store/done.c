@@ -17,7 +17,9 @@ struct slot {
 
 struct store_done {
     struct slot *slots;
-    size_t n, cap; /* cap: a power of two */
+    size_t n, cap;  /* cap: a power of two */
+    char **recipes; /* all that occur */
+    size_t n_recipes;
 };
 
 static void hash_of(const char *name, const char *snippet, uint64_t h[2])
@@ -49,8 +51,47 @@ static enum err_code grow(struct store_done *d, struct err *e)
         if (d->slots[i].h[0] || d->slots[i].h[1])
             *slot_of(&bigger, d->slots[i].h) = d->slots[i];
     mem_free(d->slots);
-    *d = bigger;
+    d->slots = bigger.slots;
+    d->cap = bigger.cap;
     return OK;
+}
+
+/* The table's own copy of a recipe's hash; there are few. */
+static const char *keep_recipe(struct store_done *d, const char *recipe)
+{
+    for (size_t i = d->n_recipes; i > 0; i--)
+        if (strcmp(d->recipes[i - 1], recipe) == 0)
+            return d->recipes[i - 1];
+    char **grown = mem_resize(d->recipes, d->n_recipes + 1, sizeof *grown);
+    char *copy = grown ? mem_strdup(recipe) : NULL;
+    if (grown)
+        d->recipes = grown;
+    if (copy)
+        d->recipes[d->n_recipes++] = copy;
+    return copy;
+}
+
+void store_about(const char *source_hash, const char *set, const char *identity,
+                 uint64_t out[2])
+{
+    const char *const part[] = {source_hash, set, identity};
+    out[0] = out[1] = 0;
+    for (uint64_t i = 0; i < 3; i++)
+        for (uint64_t k = 0; k < 2; k++)
+            out[k] = out[k] * 31 +
+                     store_hash(31 + 2 * i + k, part[i], strlen(part[i]));
+}
+
+enum store_match store_done_match(const struct store_done_entry *d,
+                                  const char *recipe, const uint64_t about[2])
+{
+    if (!*recipe)
+        return STORE_MATCH;
+    if (d->mixed || strcmp(d->recipe, recipe) != 0)
+        return STORE_OTHER_RECIPE;
+    return d->about[0] == about[0] && d->about[1] == about[1]
+               ? STORE_MATCH
+               : STORE_OTHER_SOURCE;
 }
 
 static enum err_code add(struct store_done *d, const struct store_group *g,
@@ -63,7 +104,15 @@ static enum err_code add(struct store_done *d, const struct store_group *g,
     }
     struct store_outcome o;
     store_group_measure(g, &o);
-    struct slot s = {.entry = {o.finished, o.failed > 0, o.views}};
+    struct slot s = {.entry = {.finished = o.finished,
+                               .failed = o.failed > 0,
+                               .views = o.views,
+                               .mixed = o.mixed}};
+    const char *const *v = g->rows[0].v;
+    s.entry.recipe = keep_recipe(d, v[COL_RECIPE]);
+    if (!s.entry.recipe)
+        return err_set(e, ERR_NOMEM, "no memory for finished snippets");
+    store_about(v[COL_SOURCE_HASH], v[COL_SET], v[COL_IDENTITY], s.entry.about);
     hash_of(g->rows[0].v[COL_NAME], g->rows[0].v[COL_SNIPPET], s.h);
     *slot_of(d, s.h) = s;
     d->n++;
@@ -122,6 +171,9 @@ void store_done_free(struct store_done **d)
 {
     if (!*d)
         return;
+    for (size_t i = 0; i < (*d)->n_recipes; i++)
+        mem_free((*d)->recipes[i]);
+    mem_free((*d)->recipes);
     mem_free((*d)->slots);
     mem_free(*d);
     *d = NULL;

@@ -13,6 +13,7 @@ enum store_file { STORE_FRAME, STORE_POSE, STORE_LANDMARKS, STORE_GENERATED };
 struct store_key {
     const char *name, *snippet, *set, *identity;
     int64_t sample;
+    int64_t face; /* of several of a picture; < 0: none */
     int64_t view; /* < 0: none */
 };
 
@@ -25,6 +26,8 @@ enum err_code store_check_key(enum store_layout layout,
  *   pairs, views: <name>/<snippet>/frame_<i>.<ext>, pose_<i>.<ext>,
  *     landmarks_<i>.csv, view_<i>.png; with a view all but the frame have it
  *     too: pose_<i>_<vv>.<ext>, landmarks_<i>_<vv>.csv, view_<i>_<vv>.png
+ *   a face above 0 adds _f<face> to <i>, but for the frame, which is all
+ *   faces'
  *   identity: <set or "all">/<identity>/<rest of name>__<snippet>_<i>[_<vv>].
  *     <ext>; a hash is added where "__" in a name could make two paths meet.
  * NULL: no memory. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 
 #define SETS_MAX 16
 #define FLUSH_BYTES ((size_t)1 << 16)
+#define DROPS_MAX ((size_t)1 << 30)
 
 /* A file written beside its place and renamed when all of them are whole. */
 struct output {
@@ -23,12 +25,23 @@ struct output {
     char *set; /* identity layout: whose metadata.csv */
 };
 
+/* Rows of one recipe. */
+struct tally {
+    char recipe[33];
+    size_t rows;
+};
+
 struct merge {
     const char *root;
     enum store_layout layout;
-    struct output base, index, meta;
+    enum store_check verify;
+    struct output base, index, meta, drop;
     struct output sets[SETS_MAX];
     size_t n_sets;
+    struct tally *tally;
+    size_t n_tally, removed;
+    struct file_list before; /* drops that a killed merge left undone, sorted */
+    bool *spared;            /* of each: a row names it again */
 };
 
 static enum err_code output_open(struct merge *m, struct output *o,
@@ -158,7 +171,7 @@ static enum err_code identity_line(struct merge *m, const struct store_row *r,
 static enum err_code seed_line(struct merge *m, const struct store_group *g,
                                const struct store_outcome *o, struct err *e)
 {
-    if (!o->finished || o->failed || !o->ok)
+    if (!o->finished || o->mixed || o->failed || !o->ok)
         return OK;
     struct buf *b = &m->meta.b;
     enum err_code rc = csv_put(b, g->rows[0].v[COL_NAME], e);
@@ -173,11 +186,87 @@ static enum err_code seed_line(struct merge *m, const struct store_group *g,
     return rc ? rc : buf_put(b, "\n", 1, e);
 }
 
-static enum err_code put_group(struct merge *m, const struct store_group *g,
+static enum err_code count_row(struct merge *m, const char *recipe,
+                               struct err *e)
+{
+    for (size_t i = 0; i < m->n_tally; i++)
+        if (strcmp(m->tally[i].recipe, recipe) == 0) {
+            m->tally[i].rows++;
+            return OK;
+        }
+    struct tally *grown =
+        mem_resize(m->tally, m->n_tally + 1, sizeof *m->tally);
+    if (!grown)
+        return err_set(e, ERR_NOMEM, "no memory for a store's settings");
+    m->tally = grown;
+    grown[m->n_tally] = (struct tally){.rows = 1};
+    snprintf(grown[m->n_tally++].recipe, sizeof grown->recipe, "%s", recipe);
+    return OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A row names a file that a killed merge meant to remove: it stays. */
+static void spare(struct merge *m, const struct store_row *r)
+{
+    for (int f = 0; f < STORE_FILES && m->before.n; f++) {
+        const char *path = r->v[store_file_cols[f]];
+        char **found = bsearch(&path, m->before.names, m->before.n,
+                               sizeof *m->before.names, by_name);
+        if (found)
+            m->spared[found - m->before.names] = true;
+    }
+}
+
+/* Take away rows (of journals, or all) whose files are not what they say: their
+ * samples are made again. */
+static enum err_code verify_group(struct merge *m, struct store_group *g,
+                                  struct store_totals *t, struct err *e)
+{
+    enum err_code rc = OK;
+    for (size_t i = g->n; m->verify && i > 0 && !rc; i--) {
+        const struct store_row *r = &g->rows[i - 1];
+        bool bad = false;
+        bool looked_at = m->verify == STORE_CHECK_ALL || g->age[i - 1];
+        for (int f = 0; f < STORE_FILES && looked_at && !bad; f++) {
+            const char *sum = r->v[store_sum_cols[f]];
+            char *path =
+                *sum ? path_join(m->root, r->v[store_file_cols[f]]) : NULL;
+            bad = path && !store_sum_matches(path, sum);
+            mem_free(path);
+        }
+        if (!bad)
+            continue;
+        t->mismatched++;
+        rc = store_group_drop(g, i - 1, e);
+    }
+    return rc;
+}
+
+static enum err_code put_dropped(struct merge *m, const struct store_group *g,
+                                 struct err *e)
+{
+    enum err_code rc = OK;
+    for (size_t i = 0; i < g->n_dropped && !rc; i++)
+        if (!store_check_path(g->dropped[i], "stored file", STORE_PARTS, NULL))
+            rc = buf_printf(&m->drop.b, e, "%s\n", g->dropped[i]);
+    return rc ? rc : output_flush(&m->drop, FLUSH_BYTES, e);
+}
+
+static enum err_code put_group(struct merge *m, struct store_group *g,
                                struct store_totals *t, struct err *e)
 {
     struct store_outcome o;
+    enum err_code bad = verify_group(m, g, t, e);
+    if (!bad)
+        bad = put_dropped(m, g, e);
+    if (bad || !g->n)
+        return bad;
     store_group_measure(g, &o);
+    t->clashes += g->clashes;
     t->snippets++;
     t->finished += o.finished;
     t->ok += o.ok;
@@ -185,7 +274,10 @@ static enum err_code put_group(struct merge *m, const struct store_group *g,
     enum err_code rc = OK;
     for (size_t i = 0; !rc && i < g->n; i++) {
         const struct store_row *r = &g->rows[i];
-        rc = store_row_encode(r, &m->base.b, e);
+        spare(m, r);
+        rc = count_row(m, r->v[COL_RECIPE], e);
+        if (!rc)
+            rc = store_row_encode(r, &m->base.b, e);
         if (!rc)
             rc = store_row_csv(r, &m->index.b, e);
         if (!rc)
@@ -205,6 +297,85 @@ static enum err_code put_group(struct merge *m, const struct store_group *g,
     return rc ? rc : output_flush(&m->meta, FLUSH_BYTES, e);
 }
 
+/* What a killed merge has left to be removed. Untrusted. */
+static enum err_code read_drops(struct merge *m, struct err *e)
+{
+    struct buf b;
+    struct err why;
+    char *path = path_join(m->root, STORE_DROP);
+    if (!path)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    bool there =
+        file_exists(path) && file_read(path, DROPS_MAX, &b, &why) == OK;
+    mem_free(path);
+    if (!there)
+        return OK;
+    enum err_code rc = buf_puts(&b, "", e);
+    size_t lines = 1;
+    for (size_t i = 0; i < b.len; i++)
+        lines += b.data[i] == '\n';
+    m->before.names = rc ? NULL : mem_array(lines, sizeof *m->before.names);
+    if (!rc && !m->before.names)
+        rc = err_set(e, ERR_NOMEM, "no memory for a store's files");
+    for (const char *p = rc ? "" : buf_str(&b); *p && !rc;) {
+        size_t n = strcspn(p, "\n");
+        char *name = mem_strndup(p, n);
+        if (!name)
+            rc = err_set(e, ERR_NOMEM, "no memory for a store's files");
+        else if (store_check_path(name, "stored file", STORE_PARTS, NULL))
+            mem_free(name);
+        else
+            m->before.names[m->before.n++] = name;
+        p += n + (p[n] == '\n');
+    }
+    buf_free(&b);
+    if (!rc && m->before.n)
+        qsort(m->before.names, m->before.n, sizeof *m->before.names, by_name);
+    m->spared = rc ? NULL : mem_calloc(lines, sizeof *m->spared);
+    if (!rc && !m->spared)
+        rc = err_set(e, ERR_NOMEM, "no memory for a store's files");
+    return rc;
+}
+
+/* Remove what no row of the published base names. */
+static void remove_dropped(struct merge *m)
+{
+    struct merge again = {.root = m->root};
+    char *list = path_join(m->root, STORE_DROP);
+    struct err why;
+    if (list && read_drops(&again, &why) == OK)
+        for (size_t i = 0; i < again.before.n; i++) {
+            char *path = path_join(m->root, again.before.names[i]);
+            if (path && unlink(path) == 0)
+                m->removed++;
+            mem_free(path);
+        }
+    if (list)
+        unlink(list);
+    file_list_free(&again.before);
+    mem_free(again.spared);
+    mem_free(list);
+}
+
+/* How many rows of which settings: for those who open the store next. */
+static enum err_code write_summary(struct merge *m, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, (size_t)1 << 24);
+    char *path = path_join(m->root, STORE_SUMMARY);
+    enum err_code rc =
+        path ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+    for (size_t i = 0; i < m->n_tally && !rc; i++)
+        rc = buf_printf(&b, e, "%s %zu\n",
+                        *m->tally[i].recipe ? m->tally[i].recipe : "-",
+                        m->tally[i].rows);
+    if (!rc)
+        rc = file_write_atomic(path, b.data, b.len, e);
+    mem_free(path);
+    buf_free(&b);
+    return rc;
+}
+
 static enum err_code merge_open(struct merge *m, struct err *e)
 {
     enum err_code rc = output_open(m, &m->base, STORE_BASE, "new-base", e);
@@ -212,6 +383,10 @@ static enum err_code merge_open(struct merge *m, struct err *e)
         rc = output_open(m, &m->index, "index.csv", "new-index", e);
     if (!rc)
         rc = output_open(m, &m->meta, "metadata.csv", "new-meta", e);
+    if (!rc)
+        rc = output_open(m, &m->drop, STORE_DROP, "new-drop", e);
+    if (!rc)
+        rc = read_drops(m, e);
     if (!rc)
         rc = store_row_csv_header(&m->index.b, e);
     if (!rc)
@@ -222,14 +397,22 @@ static enum err_code merge_open(struct merge *m, struct err *e)
 /* The base goes last: until then the journals still hold the rows. */
 static enum err_code merge_publish(struct merge *m, struct err *e)
 {
-    struct output *all[SETS_MAX + 3];
+    struct output *all[SETS_MAX + 4];
     size_t n = 0;
     for (size_t i = 0; i < m->n_sets; i++)
         all[n++] = &m->sets[i];
     all[n++] = &m->meta;
     all[n++] = &m->index;
+    all[n++] = &m->drop; /* says what goes once the base no longer names it */
     all[n++] = &m->base;
     enum err_code rc = OK;
+    for (size_t i = 0; i < m->before.n && !rc; i++)
+        if (!m->spared[i])
+            rc = buf_printf(&m->drop.b, e, "%s\n", m->before.names[i]);
+    char *summary = path_join(m->root, STORE_SUMMARY);
+    if (summary)
+        unlink(summary); /* until the new one is true */
+    mem_free(summary);
     for (size_t i = 0; !rc && i < n; i++)
         rc = output_sync(all[i], e);
     for (size_t i = 0; !rc && i < n; i++)
@@ -244,17 +427,18 @@ static enum err_code merge_publish(struct merge *m, struct err *e)
 }
 
 enum err_code store_merge(const char *root, enum store_layout layout,
-                          struct store_totals *totals, struct err *e)
+                          enum store_check verify, struct store_totals *totals,
+                          struct err *e)
 {
-    struct merge m = {.root = root, .layout = layout};
+    struct merge m = {.root = root, .layout = layout, .verify = verify};
     struct store_totals t = {0};
     struct store_scan *scan = NULL;
     enum err_code rc = merge_open(&m, e);
     if (!rc)
         rc = store_scan_open_locked(root, &scan, e);
     while (!rc) {
-        const struct store_group *g;
-        rc = store_scan_next(scan, &g, e);
+        struct store_group *g;
+        rc = store_scan_next_own(scan, &g, e);
         if (rc || !g)
             break;
         rc = put_group(&m, g, &t, e);
@@ -264,6 +448,15 @@ enum err_code store_merge(const char *root, enum store_layout layout,
     store_scan_close(&scan);
     if (!rc)
         rc = merge_publish(&m, e);
+    if (!rc)
+        remove_dropped(&m);
+    if (!rc)
+        rc = write_summary(&m, e);
+    t.removed = m.removed;
+    mem_free(m.tally);
+    mem_free(m.spared);
+    file_list_free(&m.before);
+    output_free(&m.drop);
     output_free(&m.base);
     output_free(&m.index);
     output_free(&m.meta);

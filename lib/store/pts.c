@@ -24,7 +24,9 @@ static bool next_word(struct words *w)
     while (w->at < w->end && is_space(*w->at))
         w->at++;
     const char *from = w->at;
-    while (w->at < w->end && !is_space(*w->at))
+    /* "version:1" is two words */
+    while (w->at < w->end && !is_space(*w->at) &&
+           (w->at == from || w->at[-1] != ':'))
         w->at++;
     size_t n = (size_t)(w->at - from);
     if (n >= sizeof w->word)
@@ -49,11 +51,15 @@ static enum err_code coordinate(struct words *w, int i, int axis, float *out,
                                 struct err *e)
 {
     double v;
+    char why[120];
     if (!next_word(w))
         return err_set(e, ERR_DATA, "ends at point %d", i);
     if (!text_to_f64(w->word, &v) || !isfinite(v) || fabs(v) > PTS_MAX_COORD)
-        return err_set(e, ERR_DATA, "point %d: '%s' is no %c coordinate", i,
-                       w->word, axis ? 'y' : 'x');
+        return strchr(w->word, ',')
+                   ? err_set(e, ERR_DATA, "point %d: %s", i,
+                             text_no_number(w->word, why, sizeof why))
+                   : err_set(e, ERR_DATA, "point %d: '%s' is no %c coordinate",
+                             i, w->word, axis ? 'y' : 'x');
     *out = (float)(v - 1);
     return OK;
 }
@@ -66,7 +72,11 @@ enum err_code pts_parse(const char *text, size_t n, int points, float *xy,
     int64_t count = 0;
     if (n > PTS_MAX_FILE)
         return err_set(e, ERR_DATA, "%zu bytes are no file of points", n);
-    enum err_code r = expect(&w, "version:", e);
+    size_t from;
+    enum err_code r = text_check(text, n, &from, e);
+    w.at += from;
+    if (!r)
+        r = expect(&w, "version:", e);
     if (r)
         return r;
     if (!next_word(&w) || !text_to_f64(w.word, &version))

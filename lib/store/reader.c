@@ -1,6 +1,7 @@
 /* Reading a store sample by sample. */
 #include "lib/store/reader.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,21 +27,34 @@ struct store_reader {
     struct file_list files;
     size_t *frames; /* indices of frame files, in index order */
     size_t n_frames, at;
+    struct file_bad *lost; /* moved here from files, and doubles */
+    size_t n_lost;
     struct catalogue sets; /* metadata.csv, sorted by path */
     struct store_row row;
     char *text[6]; /* what row points to */
     char number[2][24];
 };
 
+static const char *const pictures[] = {"png", "jpg", "jpeg", NULL};
+static const char *const tables[] = {"csv", NULL};
+
+/* Index of path's ending in a list; -1: it is not there. */
+static int ending_of(const char *path, const char *const *exts)
+{
+    char ext[16];
+    path_ext(path, ext);
+    for (int i = 0; exts[i]; i++)
+        if (strcmp(ext, exts[i]) == 0)
+            return i;
+    return -1;
+}
+
 /* "…/frame_12.jpg": 12, else -1. */
 static int64_t frame_number(const char *path)
 {
     const char *base = path_base(path);
-    char ext[16];
-    path_ext(path, ext);
     if (!text_starts(base, "frame_") || base == path ||
-        (strcmp(ext, "jpg") != 0 && strcmp(ext, "png") != 0 &&
-         strcmp(ext, "jpeg") != 0))
+        ending_of(path, pictures) < 0)
         return -1;
     char digits[20];
     size_t n = strcspn(base + 6, ".");
@@ -71,6 +85,70 @@ static int by_frame(const void *a, const void *b, void *list)
     return d ? d : i != j ? (i > j) - (i < j) : strcmp(x, y);
 }
 
+/* Note a file that cannot be taken; both strings are taken over. */
+static enum err_code add_lost(struct store_reader *r, char *path, char *why,
+                              enum err_code code, struct err *e)
+{
+    struct file_bad *grown =
+        path && why ? mem_resize(r->lost, r->n_lost + 1, sizeof *grown) : NULL;
+    if (!grown) {
+        mem_free(path);
+        mem_free(why);
+        return err_set(e, ERR_NOMEM, "no memory for a listing");
+    }
+    r->lost = grown;
+    grown[r->n_lost++] = (struct file_bad){path, why, code, FILE_BAD_FILE};
+    return OK;
+}
+
+/* Is this a name of the tree's, or may it hold some? */
+static bool of_tree(const struct file_bad *b)
+{
+    static const char *const stems[] = {"frame_", "pose_", "landmarks_"};
+    const char *base = path_base(b->path);
+    if (b->kind == FILE_BAD_FOLDER ||
+        (b->kind == FILE_BAD_UNKNOWN && !strchr(base, '.')))
+        return true;
+    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
+        if (text_starts(base, stems[i]))
+            return true;
+    return false;
+}
+
+/* Frames that are none by their name, and second ones of the same number
+ * (frame_1.jpg, frame_1.png, frame_01.jpg): the first by name is taken. */
+static enum err_code part_frames(struct store_reader *r, struct err *e)
+{
+    enum err_code rc = OK;
+    for (size_t i = 0; !rc && i < r->files.n_bad; i++)
+        if (of_tree(&r->files.bad[i]))
+            rc = add_lost(r, mem_strdup(r->files.bad[i].path),
+                          mem_strdup(r->files.bad[i].why), r->files.bad[i].code,
+                          e);
+    for (size_t i = 0; !rc && i < r->files.n; i++)
+        if (text_starts(path_base(r->files.names[i]), "frame_") &&
+            frame_number(r->files.names[i]) < 0)
+            rc = add_lost(r, mem_strdup(r->files.names[i]),
+                          mem_strdup("not <name>/<snippet>/frame_<number>.jpg "
+                                     "(or .jpeg, .png)"),
+                          ERR_UNSUPPORTED, e);
+    size_t kept = 0;
+    for (size_t i = 0; !rc && i < r->n_frames; i++) {
+        const char *path = r->files.names[r->frames[i]];
+        const char *last = kept ? r->files.names[r->frames[kept - 1]] : "";
+        size_t n = folder_length(path);
+        if (kept && folder_length(last) == n && memcmp(last, path, n) == 0 &&
+            frame_number(last) == frame_number(path))
+            rc = add_lost(r, mem_strdup(path),
+                          mem_printf("'%s' has the same number", last),
+                          ERR_UNSUPPORTED, e);
+        else
+            r->frames[kept++] = r->frames[i];
+    }
+    r->n_frames = rc ? r->n_frames : kept;
+    return rc;
+}
+
 static enum err_code open_tree(struct store_reader *r, struct err *e)
 {
     enum err_code rc = file_walk(r->root, TREE_MAX, &r->files, e);
@@ -88,6 +166,9 @@ static enum err_code open_tree(struct store_reader *r, struct err *e)
                        "<name>/<snippet>/frame_<i>.jpg",
                        r->root);
     qsort_r(r->frames, r->n_frames, sizeof *r->frames, by_frame, &r->files);
+    rc = part_frames(r, e);
+    if (rc)
+        return rc;
     char *list = path_join(r->root, "metadata.csv");
     if (!list)
         return err_set(e, ERR_NOMEM, "no memory for a path");
@@ -143,28 +224,42 @@ static int by_path(const void *key, const void *entry)
     return strcmp(key, ((const struct catalogue_entry *)entry)->path);
 }
 
-/* The first of the files <stem>_<i>.<ext> that is there, relative to root. */
-static char *companion(const struct store_reader *r, const char *folder,
-                       const char *stem, int64_t i, const char *const *exts)
+/* The file that belongs to a frame, <stem><number as the frame has it>.<ext>,
+ * relative to root, new memory; "" if there is none. Of several, the ending
+ * that stands first in exts. */
+static char *companion(const struct store_reader *r, const char *frame,
+                       const char *stem, const char *const *exts)
 {
-    for (; *exts; exts++) {
-        char *rel =
-            mem_printf("%s/%s_%lld.%s", folder, stem, (long long)i, *exts);
-        char *path = rel ? path_join(r->root, rel) : NULL;
-        bool there = path && file_exists(path);
-        mem_free(path);
-        if (there)
-            return rel;
-        mem_free(rel);
+    const char *base = path_base(frame);
+    char *key = mem_printf("%.*s%s%.*s.", (int)(base - frame), frame, stem,
+                           (int)strcspn(base + 6, "."), base + 6);
+    if (!key)
+        return NULL;
+    size_t n = strlen(key), low = 0, high = r->files.n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strncmp(r->files.names[mid], key, n) < 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
-    return mem_strdup("");
+    const char *found = "";
+    for (int best = INT_MAX;
+         low < r->files.n && strncmp(r->files.names[low], key, n) == 0; low++) {
+        const char *name = r->files.names[low];
+        int rank = strchr(name + n, '.') ? -1 : ending_of(name, exts);
+        if (rank >= 0 && rank < best) {
+            best = rank;
+            found = name;
+        }
+    }
+    mem_free(key);
+    return mem_strdup(found);
 }
 
 static enum err_code next_of_tree(struct store_reader *r,
                                   const struct store_row **row, struct err *e)
 {
-    static const char *const pictures[] = {"png", "jpg", "jpeg", NULL};
-    static const char *const tables[] = {"csv", NULL};
     drop_text(r);
     *row = NULL;
     if (r->at == r->n_frames)
@@ -175,8 +270,8 @@ static enum err_code next_of_tree(struct store_reader *r,
     char *folder = r->text[0] = mem_strndup(path, n);
     size_t cut = folder ? folder_length(folder) : 0;
     r->text[1] = folder ? mem_strndup(folder, cut) : NULL;
-    r->text[2] = folder ? companion(r, folder, "pose", i, pictures) : NULL;
-    r->text[3] = folder ? companion(r, folder, "landmarks", i, tables) : NULL;
+    r->text[2] = companion(r, path, "pose_", pictures);
+    r->text[3] = companion(r, path, "landmarks_", tables);
     r->text[4] = mem_strndup(path, strcspn(path, "/"));
     for (int k = 0; k < 5; k++)
         if (!r->text[k])
@@ -222,7 +317,8 @@ static enum err_code check_row(const struct store_reader *r,
                                           COL_GENERATED};
     for (size_t i = 0; i < sizeof cols / sizeof *cols; i++)
         if (*row->v[cols[i]] &&
-            store_check_path(row->v[cols[i]], store_columns[cols[i]], 64, e))
+            store_check_path(row->v[cols[i]], store_columns[cols[i]],
+                             STORE_PARTS, e))
             return err_wrap(e, "the index of '%s'", r->root);
     return OK;
 }
@@ -262,11 +358,23 @@ void store_reader_close(struct store_reader **rp)
     *rp = NULL;
     store_scan_close(&r->scan);
     file_list_free(&r->files);
+    for (size_t i = 0; i < r->n_lost; i++) {
+        mem_free(r->lost[i].path);
+        mem_free(r->lost[i].why);
+    }
+    mem_free(r->lost);
     mem_free(r->frames);
     catalogue_free(&r->sets);
     drop_text(r);
     mem_free(r->root);
     mem_free(r);
+}
+
+const struct file_bad *store_reader_lost(const struct store_reader *r,
+                                         size_t *n)
+{
+    *n = r->n_lost;
+    return r->lost;
 }
 
 /* One line of four numbers, the last may be empty. */
@@ -287,23 +395,45 @@ static bool point_of(char *const *f, size_t n, float *p, float *score,
     return true;
 }
 
-enum err_code store_read_landmarks(const char *path, struct tensor **points,
-                                   struct tensor **scores, struct err *e)
+enum err_code store_reader_file(const struct store_reader *r,
+                                const struct store_row *row, int f, size_t max,
+                                bool check, struct buf *b, char sum[STORE_SUM],
+                                struct err *e)
+{
+    const char *rel = row->v[store_file_cols[f]];
+    const char *said = row->v[store_sum_cols[f]];
+    *b = (struct buf){0};
+    char *path = path_join(r->root, rel);
+    enum err_code rc = path ? file_read(path, max, b, e)
+                            : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc)
+        store_sum(b->data, b->len, sum);
+    if (!rc && check && *said && strcmp(said, sum) != 0) {
+        buf_free(b);
+        rc =
+            err_set(e, ERR_DATA,
+                    "'%s' is not the file that was stored (it has %s, not %s): "
+                    "it was changed since",
+                    path, sum, said);
+    }
+    mem_free(path);
+    return rc;
+}
+
+enum err_code store_parse_landmarks(const void *data, size_t n_data,
+                                    const char *path, struct tensor **points,
+                                    struct tensor **scores, struct err *e)
 {
     *points = *scores = NULL;
-    struct buf b;
-    enum err_code rc = file_read(path, CSV_MAX, &b, e);
-    if (rc)
-        return rc;
     struct tensor *p = tensor_new(DT_F32, 2, (int64_t[]){POINTS, 3}, e);
     struct tensor *s = tensor_new(DT_F32, 1, (int64_t[]){POINTS}, e);
-    rc = p && s ? OK : ERR_NOMEM;
+    enum err_code rc = p && s ? OK : ERR_NOMEM;
     size_t pos = 0;
     int scored = 0;
     for (int i = -1; !rc && i < POINTS; i++) {
         char **f;
         size_t n;
-        rc = csv_record((const char *)b.data, b.len, &pos, &f, &n, e);
+        rc = csv_record(data, n_data, &pos, &f, &n, e);
         if (rc)
             break;
         bool one = false;
@@ -314,7 +444,6 @@ enum err_code store_read_landmarks(const char *path, struct tensor **points,
         scored += one;
         csv_record_free(f, n);
     }
-    buf_free(&b);
     if (!rc && scored < POINTS)
         tensor_free(&s);
     if (rc) {
@@ -323,5 +452,18 @@ enum err_code store_read_landmarks(const char *path, struct tensor **points,
     }
     *points = p;
     *scores = s;
+    return rc;
+}
+
+enum err_code store_read_landmarks(const char *path, struct tensor **points,
+                                   struct tensor **scores, struct err *e)
+{
+    struct buf b;
+    *points = *scores = NULL;
+    enum err_code rc = file_read(path, CSV_MAX, &b, e);
+    if (rc)
+        return rc;
+    rc = store_parse_landmarks(b.data, b.len, path, points, scores, e);
+    buf_free(&b);
     return rc;
 }

@@ -1,10 +1,13 @@
 /* A row of a sample store: encoding, order, words. */
 #include "lib/store/row.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/text.h"
+#include "lib/data/hash.h"
 
 const char *const store_columns[STORE_COLS] = {
     [COL_NAME] = "name",
@@ -34,7 +37,20 @@ const char *const store_columns[STORE_COLS] = {
     [COL_RZ_DEG] = "rz_deg",
     [COL_SEED] = "seed",
     [COL_NOTE] = "note",
+    [COL_FACE] = "face",
+    [COL_FACES] = "faces",
+    [COL_ITEM] = "item",
+    [COL_RECIPE] = "recipe",
+    [COL_SOURCE_HASH] = "source_hash",
+    [COL_FRAME_SUM] = "frame_sum",
+    [COL_POSE_SUM] = "pose_sum",
+    [COL_LANDMARKS_SUM] = "landmarks_sum",
+    [COL_GENERATED_SUM] = "generated_sum",
 };
+const enum store_col store_file_cols[STORE_FILES] = {
+    COL_FRAME, COL_POSE, COL_LANDMARKS, COL_GENERATED};
+const enum store_col store_sum_cols[STORE_FILES] = {
+    COL_FRAME_SUM, COL_POSE_SUM, COL_LANDMARKS_SUM, COL_GENERATED_SUM};
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -75,7 +91,48 @@ int store_row_compare(const struct store_row *a, const struct store_row *b)
     int d = store_row_compare_snippet(a, b);
     if (!d)
         d = compare_i64(a, b, COL_SAMPLE);
+    if (!d)
+        d = compare_i64(a, b, COL_FACE);
     return d ? d : compare_i64(a, b, COL_VIEW);
+}
+
+bool store_row_same_key(const struct store_row *a, const struct store_row *b)
+{
+    return strcmp(a->v[COL_RECIPE], b->v[COL_RECIPE]) == 0 &&
+           strcmp(a->v[COL_SOURCE_HASH], b->v[COL_SOURCE_HASH]) == 0;
+}
+
+void store_sum(const void *data, size_t n, char out[STORE_SUM])
+{
+    char hex[33];
+    hash_bytes(data, n, hex);
+    (void)snprintf(out, STORE_SUM, "%zu-%s", n, hex);
+}
+
+enum err_code store_sum_file(const char *path, char out[STORE_SUM],
+                             struct err *e)
+{
+    struct stat st;
+    char hex[33];
+    enum err_code rc = hash_file(path, hex, e);
+    if (!rc && stat(path, &st) != 0)
+        rc = err_errno(e, ERR_IO, errno, "cannot look at '%s'", path);
+    if (!rc)
+        (void)snprintf(out, STORE_SUM, "%zu-%s", (size_t)st.st_size, hex);
+    return rc;
+}
+
+bool store_sum_matches(const char *path, const char *sum)
+{
+    struct stat st;
+    struct err why;
+    char hex[33], got[STORE_SUM];
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
+        return false;
+    size_t n = (size_t)snprintf(got, sizeof got, "%zu-", (size_t)st.st_size);
+    if (strncmp(got, sum, n) != 0 || hash_file(path, hex, &why) != OK)
+        return false;
+    return strcmp(sum + n, hex) == 0;
 }
 
 uint64_t store_hash(uint64_t seed, const void *p, size_t n)
@@ -173,6 +230,12 @@ bool store_row_decode(char *line, size_t n, struct store_row *r)
     char *p = line + 17;
     for (int c = 0; c < STORE_COLS; c++) {
         char *tab = strchr(p, '\t');
+        if (!tab && c == STORE_COLS_1 - 1) { /* a row of format 1 */
+            for (int k = c + 1; k < STORE_COLS; k++)
+                r->v[k] = "";
+            r->v[c] = p;
+            return unescape(p);
+        }
         if ((tab != NULL) != (c < STORE_COLS - 1))
             return false;
         if (tab)

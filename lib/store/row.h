@@ -10,7 +10,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
-/* The columns of index.csv in their order: the seed's four, then ours. All
+/* The columns of index.csv in their order: pose2pose's four, then ours. All
  * paths are relative to the store's root. Names: store_columns. */
 enum store_col {
     COL_NAME,
@@ -40,8 +40,23 @@ enum store_col {
     COL_RZ_DEG,
     COL_SEED,
     COL_NOTE, /* what the decoder had to say of a good sample */
+    /* Stores of format 1 end here. */
+    COL_FACE,        /* of several faces of a picture: 0 .. faces-1; else "" */
+    COL_FACES,       /* how many of them */
+    COL_ITEM,        /* id of the item that was stored */
+    COL_RECIPE,      /* hash of the settings it came from; "" unknown */
+    COL_SOURCE_HASH, /* of the clip or picture, XXH3-128; "" unknown */
+    COL_FRAME_SUM,   /* of the files: "<bytes>-<XXH3-128>"; "" unknown */
+    COL_POSE_SUM,
+    COL_LANDMARKS_SUM,
+    COL_GENERATED_SUM,
     STORE_COLS
 };
+#define STORE_COLS_1 COL_FACE /* columns of format 1 */
+/* The files of a row: column of the path, and of its sum. */
+#define STORE_FILES 4
+extern const enum store_col store_file_cols[STORE_FILES];
+extern const enum store_col store_sum_cols[STORE_FILES];
 extern const char *const store_columns[STORE_COLS];
 
 /* Values are borrowed, never NULL once store_row_clear was called. */
@@ -57,9 +72,11 @@ bool store_row_ok(const struct store_row *r);
 int64_t store_row_i64(const struct store_row *r, enum store_col c,
                       int64_t fallback);
 
-/* Order of index.csv: name, snippet (bytes), sample, view (numbers; absent
- * first). 0: the same sample. */
+/* Order of index.csv: name, snippet (bytes), sample, face, view (numbers;
+ * absent first). 0: the same sample. */
 int store_row_compare(const struct store_row *a, const struct store_row *b);
+/* Do both come from the same settings and source? */
+bool store_row_same_key(const struct store_row *a, const struct store_row *b);
 /* Only name and snippet. */
 int store_row_compare_snippet(const struct store_row *a,
                               const struct store_row *b);
@@ -69,14 +86,25 @@ int store_row_compare_snippet(const struct store_row *a,
  * ERR_DATA when longer than STORE_LINE_MAX (b unchanged then). */
 enum err_code store_row_encode(const struct store_row *r, struct buf *b,
                                struct err *e) MUST_USE;
-/* Read such a line (n bytes without the newline; NUL at line[n]) in place: r
- * points into it afterwards. false if it is torn or damaged. Untrusted. */
+/* Read such a line, also one of format 1 (its missing columns are "" (n bytes
+ * without the newline; NUL at line[n]) in place: r points into it afterwards.
+ * false if it is torn or damaged. Untrusted. */
 bool store_row_decode(char *line, size_t n, struct store_row *r) MUST_USE;
 
 /* Append the header or the row as CSV with "\n". */
 enum err_code store_row_csv_header(struct buf *b, struct err *e) MUST_USE;
 enum err_code store_row_csv(const struct store_row *r, struct buf *b,
                             struct err *e) MUST_USE;
+
+#define STORE_SUM 56 /* bytes of a file's sum as text, with the NUL */
+/* The sum of n bytes: "<n>-<XXH3-128>". */
+void store_sum(const void *data, size_t n, char out[STORE_SUM]);
+/* Of a file. ERR_IO, ERR_NOTFOUND. */
+enum err_code store_sum_file(const char *path, char out[STORE_SUM],
+                             struct err *e) MUST_USE;
+/* Does the file hold the bytes of this sum? false also if it cannot be read.
+ * Size first: most of what does not match is told without reading. */
+bool store_sum_matches(const char *path, const char *sum);
 
 /* FNV-1a 64 with a seed, finalised; the same on every machine. */
 uint64_t store_hash(uint64_t seed, const void *p, size_t n);

@@ -22,6 +22,7 @@
 struct entry {
     struct store_row row;
     size_t order; /* of writing: later rows win */
+    size_t age;   /* 0: as old as a base (an imported index) */
 };
 
 struct store_scan {
@@ -58,9 +59,14 @@ enum err_code store_writers(const char *root, int64_t **out, size_t *n,
     DIR *d = opendir(dir);
     if (!d && errno != ENOENT)
         rc = err_errno(e, ERR_IO, errno, "cannot open folder '%s'", dir);
-    struct dirent *entry;
-    while (!rc && d && (entry = readdir(d))) {
+    while (!rc && d) {
         int64_t number;
+        errno = 0; /* a journal that is not seen would be rows lost */
+        struct dirent *entry = readdir(d);
+        if (!entry && errno)
+            rc = err_errno(e, ERR_IO, errno, "cannot read folder '%s'", dir);
+        if (!entry)
+            break;
         if (!text_starts(entry->d_name, STORE_WRITER) ||
             !text_to_i64(entry->d_name + strlen(STORE_WRITER), &number))
             continue;
@@ -93,7 +99,8 @@ static int by_key(const void *a, const void *b)
 }
 
 static enum err_code add_entry(struct store_scan *s,
-                               const struct store_row *row, struct err *e)
+                               const struct store_row *row, bool old,
+                               struct err *e)
 {
     if (s->n == s->cap) {
         size_t cap = s->cap ? 2 * s->cap : 256;
@@ -103,7 +110,7 @@ static enum err_code add_entry(struct store_scan *s,
         s->entries = grown;
         s->cap = cap;
     }
-    s->entries[s->n] = (struct entry){*row, s->n};
+    s->entries[s->n] = (struct entry){*row, s->n, old ? 0 : s->n + 1};
     s->n++;
     return OK;
 }
@@ -134,7 +141,7 @@ static enum err_code load_journal(struct store_scan *s, const char *path,
         *nl = 0;
         struct store_row row;
         if (store_row_decode(p, (size_t)(nl - p), &row))
-            rc = add_entry(s, &row, e);
+            rc = add_entry(s, &row, false, e);
         else
             s->damaged++;
         p = nl + 1;
@@ -215,7 +222,7 @@ static enum err_code import_index(struct store_scan *s, struct err *e)
         }
         kept[n] = NULL;
         s->csv[s->n_csv++] = kept;
-        rc = add_entry(s, &row, e);
+        rc = add_entry(s, &row, true, e);
     }
 out:
     buf_free(&b);
@@ -288,19 +295,12 @@ enum err_code store_scan_open(const char *root, struct store_scan **out,
     }
     int fd = open(lock, O_RDONLY | O_CLOEXEC);
     mem_free(lock);
-    while (fd >= 0 && flock(fd, LOCK_SH) != 0 && errno == EINTR)
+    while (fd >= 0 && file_flock(fd, LOCK_SH) != 0 && errno == EINTR)
         ;
     enum err_code rc = store_scan_open_locked(root, out, e);
     if (fd >= 0)
         close(fd);
     return rc;
-}
-
-static void group_clear(struct store_group *g)
-{
-    for (size_t i = 0; i < g->n; i++)
-        mem_free(g->lines[i]);
-    g->n = 0;
 }
 
 static void csv_free(struct store_scan *s)
@@ -327,9 +327,7 @@ void store_scan_close(struct store_scan **sp)
     csv_free(s);
     mem_free(s->texts);
     mem_free(s->entries);
-    group_clear(&s->group);
-    mem_free(s->group.rows);
-    mem_free(s->group.lines);
+    store_group_free(&s->group);
     mem_free(s->line);
     mem_free(s->root);
     mem_free(s);
@@ -340,113 +338,11 @@ size_t store_scan_damaged(const struct store_scan *s)
     return s->damaged;
 }
 
-/* A copy of row in one block, so that it outlives the base's line. */
-static char *row_copy(const struct store_row *row, struct store_row *copy)
-{
-    size_t n = 0;
-    for (int c = 0; c < STORE_COLS; c++)
-        n += strlen(row->v[c]) + 1;
-    char *p = mem_alloc(n);
-    size_t at = 0;
-    for (int c = 0; p && c < STORE_COLS; c++) {
-        size_t k = strlen(row->v[c]) + 1;
-        memcpy(p + at, row->v[c], k);
-        copy->v[c] = p + at;
-        at += k;
-    }
-    return p;
-}
-
-/* Add a row to the group, or fold it into the same sample's row before it: a
- * failure never replaces a success, otherwise the later row counts. */
-static enum err_code group_add(struct store_group *g,
-                               const struct store_row *row, struct err *e)
-{
-    struct store_row copy;
-    bool same = g->n && store_row_compare(&g->rows[g->n - 1], row) == 0;
-    if (same && store_row_ok(&g->rows[g->n - 1]) && !store_row_ok(row))
-        return OK;
-    if (g->n == g->cap) {
-        size_t cap = g->cap ? 2 * g->cap : 64;
-        struct store_row *rows = mem_resize(g->rows, cap, sizeof *rows);
-        if (rows)
-            g->rows = rows;
-        char **lines = rows ? mem_resize(g->lines, cap, sizeof *lines) : NULL;
-        if (!lines)
-            return err_set(e, ERR_NOMEM, "no memory for a snippet's rows");
-        g->lines = lines;
-        g->cap = cap;
-    }
-    char *line = row_copy(row, &copy);
-    if (!line)
-        return err_set(e, ERR_NOMEM, "no memory for a row");
-    if (same)
-        mem_free(g->lines[--g->n]);
-    g->rows[g->n] = copy;
-    g->lines[g->n++] = line;
-    return OK;
-}
-
-static void group_drop(struct store_group *g, size_t i)
-{
-    mem_free(g->lines[i]);
-    g->n--;
-    memmove(g->rows + i, g->rows + i + 1, (g->n - i) * sizeof *g->rows);
-    memmove(g->lines + i, g->lines + i + 1, (g->n - i) * sizeof *g->lines);
-}
-
-/* Does sample rows[i..] have its own row, or all its views? *next: the first
- * row of the next sample. */
-static bool sample_complete(const struct store_group *g, size_t i, size_t *next,
-                            bool *by_views)
-{
-    int64_t sample = store_row_i64(&g->rows[i], COL_SAMPLE, -1);
-    int64_t n_views = 0, views = 0;
-    bool own = false;
-    for (; i < g->n; i++) {
-        const struct store_row *r = &g->rows[i];
-        if (store_row_i64(r, COL_SAMPLE, -1) != sample)
-            break;
-        int64_t n = store_row_i64(r, COL_N_VIEWS, 0);
-        n_views = n > n_views ? n : n_views;
-        if (store_row_i64(r, COL_VIEW, -1) < 0)
-            own = true;
-        else
-            views++;
-    }
-    *next = i;
-    *by_views = views > 0 && views >= n_views;
-    return own || *by_views;
-}
-
-/* Failures of a whole sample or snippet are void once all its parts exist. */
-static void group_settle(struct store_group *g)
-{
-    int64_t n_frames = 0, complete = 0;
-    size_t i = 0, next;
-    bool whole = g->n && store_row_i64(&g->rows[0], COL_SAMPLE, -1) < 0;
-    if (whole)
-        i = 1;
-    while (i < g->n) {
-        bool views;
-        int64_t n = store_row_i64(&g->rows[i], COL_N_FRAMES, 0);
-        n_frames = n > n_frames ? n : n_frames;
-        complete += sample_complete(g, i, &next, &views);
-        if (views && store_row_i64(&g->rows[i], COL_VIEW, -1) < 0) {
-            group_drop(g, i);
-            next--;
-        }
-        i = next;
-    }
-    if (whole && n_frames > 0 && complete >= n_frames)
-        group_drop(g, 0);
-}
-
-enum err_code store_scan_next(struct store_scan *s,
-                              const struct store_group **out, struct err *e)
+enum err_code store_scan_next_own(struct store_scan *s,
+                                  struct store_group **out, struct err *e)
 {
     struct store_group *g = &s->group;
-    group_clear(g);
+    store_group_clear(g);
     *out = NULL;
     enum err_code rc = OK;
     while (!rc) {
@@ -460,7 +356,7 @@ enum err_code store_scan_next(struct store_scan *s,
             row = &m->row;
         if (!row || (g->n && store_row_compare_snippet(&g->rows[0], row)))
             break;
-        rc = group_add(g, row, e);
+        rc = store_group_add(g, row, row == &s->base_row ? 0 : m->age, e);
         if (rc)
             break;
         if (row == &s->base_row)
@@ -468,29 +364,18 @@ enum err_code store_scan_next(struct store_scan *s,
         else
             s->next++;
     }
-    if (!rc && g->n) {
-        group_settle(g);
+    if (!rc && g->n)
+        rc = store_group_settle(g, e);
+    if (!rc && g->n)
         *out = g;
-    }
     return rc;
 }
 
-void store_group_measure(const struct store_group *g, struct store_outcome *out)
+enum err_code store_scan_next(struct store_scan *s,
+                              const struct store_group **out, struct err *e)
 {
-    *out = (struct store_outcome){0};
-    int64_t complete = 0;
-    bool whole = g->n && store_row_i64(&g->rows[0], COL_SAMPLE, -1) < 0;
-    for (size_t i = 0; i < g->n; i++) {
-        const struct store_row *r = &g->rows[i];
-        int64_t n = store_row_i64(r, COL_N_FRAMES, 0);
-        out->n_frames = n > out->n_frames ? n : out->n_frames;
-        out->ok += store_row_ok(r);
-        out->failed += !store_row_ok(r);
-        out->views |= store_row_i64(r, COL_VIEW, -1) >= 0;
-    }
-    for (size_t i = whole, next; i < g->n; i = next) {
-        bool views;
-        complete += sample_complete(g, i, &next, &views);
-    }
-    out->finished = whole || (out->n_frames > 0 && complete >= out->n_frames);
+    struct store_group *g;
+    enum err_code rc = store_scan_next_own(s, &g, e);
+    *out = g;
+    return rc;
 }

@@ -8,25 +8,8 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/store/group.h"
 #include "lib/store/row.h"
-
-/* All rows of one snippet in index order, one per sample and view; rows of
- * failures that later success made void are gone. Owned by the scan, valid
- * until its next call. */
-struct store_group {
-    struct store_row *rows;
-    size_t n;
-    char **lines; /* private: what the rows point into */
-    size_t cap;
-};
-
-/* What the rows of a snippet amount to. */
-struct store_outcome {
-    bool finished; /* every sample has its row, or the snippet failed whole */
-    bool views;    /* it has generated views */
-    size_t ok, failed;
-    int64_t n_frames; /* samples the snippet should have; 0 unknown */
-};
 
 struct store_scan;
 
@@ -42,11 +25,12 @@ enum err_code store_scan_open_locked(const char *root, struct store_scan **out,
 enum err_code store_scan_next(struct store_scan *s,
                               const struct store_group **out,
                               struct err *e) MUST_USE;
+/* The same, for one who takes rows away. */
+enum err_code store_scan_next_own(struct store_scan *s,
+                                  struct store_group **out,
+                                  struct err *e) MUST_USE;
 size_t store_scan_damaged(const struct store_scan *s);
 void store_scan_close(struct store_scan **s);
-
-void store_group_measure(const struct store_group *g,
-                         struct store_outcome *out);
 
 /* Names inside a store's root. */
 #define STORE_DIR ".facet"
@@ -54,6 +38,12 @@ void store_group_measure(const struct store_group *g,
 #define STORE_LOCK ".facet/lock"
 #define STORE_JOURNAL "journal.tsv"
 #define STORE_WRITER "writer-" /* .facet/writer-<n>/journal.tsv */
+#define STORE_RUN "run"        /* beside it: recipe, run, pid; a line each */
+#define STORE_SUMMARY                                                          \
+    ".facet/summary"             /* "<recipe> <rows>" lines, of the base */
+#define STORE_DROP ".facet/drop" /* files to be removed, a line each */
+#define STORE_RECIPES ".facet/recipes" /* <hash>.txt */
+#define STORE_SOURCES ".facet/sources.tsv"
 
 /* The journals' numbers in ascending order, new memory (mem_free). */
 enum err_code store_writers(const char *root, int64_t **out, size_t *n,

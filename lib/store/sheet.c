@@ -9,11 +9,13 @@
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/store/keys.h"
 #include "lib/store/layout.h"
 #include "lib/store/sheet_compose.h"
 #include "lib/store/store.h"
 
 #define CELLS ".sheets"
+#define ORIGIN ".key" /* beside the cells: recipe and source, "-" for none */
 #define PENDING_MAX ((size_t)10000000)
 
 /* Everything below happens under this lock; -1 on failure. */
@@ -75,6 +77,47 @@ static enum err_code drop_cells(const char *root, const char *rel,
     return rc;
 }
 
+/* What the cells in dir come from, as text. */
+static void read_origin(const char *dir, char out[80])
+{
+    struct buf b = {0};
+    struct err why;
+    char *path = path_join(dir, ORIGIN);
+    snprintf(out, 80, "- -");
+    if (path && file_exists(path) && file_read(path, 79, &b, &why) == OK &&
+        buf_puts(&b, "", &why) == OK)
+        snprintf(out, 80, "%s", buf_str(&b));
+    buf_free(&b);
+    mem_free(path);
+}
+
+static void origin_of(const struct sheet_options *o, const char *source,
+                      char out[80])
+{
+    const char *recipe = o->keys ? keys_recipe(o->keys) : "";
+    snprintf(out, 80, "%s %s", *recipe ? recipe : "-", *source ? source : "-");
+}
+
+/* The sheet of the cells in dir is in its place. */
+static enum err_code note_key(const struct sheet_options *o, const char *dir,
+                              const char *what, const char *group,
+                              struct err *e)
+{
+    char origin[80];
+    if (!o->keys)
+        return OK;
+    read_origin(dir, origin);
+    const char *source = strchr(origin, ' ');
+    source = source ? source + 1 : "";
+    char *rel = mem_printf("%s/sheet_%s.png", what, group);
+    if (!rel)
+        return err_set(e, ERR_NOMEM, "no memory for a path");
+    enum err_code rc =
+        keys_note(o->keys, rel, strcmp(source, "-") == 0 ? "" : source, e);
+    mem_free(rel);
+    return rc;
+}
+
 /* Compose the cells of rel ("<name>/<snippet>/<group>") and write the sheet.
  * With all cells there they are dropped, unless `keep`. */
 static enum err_code compose(const struct sheet_options *o, const char *rel,
@@ -96,6 +139,8 @@ static enum err_code compose(const struct sheet_options *o, const char *rel,
         rc = file_mkdirs(folder, e);
     if (!rc && count)
         rc = store_write_via(tmp, sheet, b.data, b.len, e);
+    if (!rc && count)
+        rc = note_key(o, dir, what, group, e);
     if (!rc && *whole && !keep)
         rc = drop_cells(o->root, rel, e);
     buf_free(&b);
@@ -131,35 +176,93 @@ static bool all_there(const char *dir, int64_t count)
     return there;
 }
 
-static enum err_code add_locked(const struct sheet_options *o,
-                                const struct sheet_cell *c, bool *made,
-                                struct err *e)
+/* Make the cells' folder ready for cells of this origin. */
+static enum err_code start_cells(const struct sheet_options *o, const char *rel,
+                                 const char *dir, const char *origin,
+                                 bool *begun, struct err *e)
 {
-    char *rel =
-        mem_printf("%s/%s/%lld", c->name, c->snippet, (long long)c->group);
-    char *dir = rel ? mem_printf("%s/" CELLS "/%s", o->root, rel) : NULL;
-    char *sheet = mem_printf("%s/%s/%s/sheet_%lld.png", o->root, c->name,
-                             c->snippet, (long long)c->group);
-    char *cell =
-        dir ? mem_printf("%s/cell_%04lld.png", dir, (long long)c->index) : NULL;
-    char *source = dir ? path_join(dir, "source.png") : NULL;
+    char had[80];
     enum err_code rc = OK;
-    bool whole;
-    if (!sheet || !cell || !source)
-        rc = err_set(e, ERR_NOMEM, "no memory for a path");
-    else if (!o->overwrite && file_exists(sheet) && !file_exists(dir))
-        goto out; /* complete before: this is a replay */
+    *begun = file_is_dir(dir);
+    if (*begun) {
+        read_origin(dir, had);
+        if (strcmp(had, origin) == 0)
+            return OK;
+        *begun = false;
+        rc = drop_cells(o->root, rel, e); /* of other settings */
+    }
+    return rc;
+}
+
+static enum err_code write_origin(const char *dir, const char *origin,
+                                  struct err *e)
+{
+    char *path = path_join(dir, ORIGIN);
+    enum err_code rc = path ? file_write_atomic(path, origin, strlen(origin), e)
+                            : err_set(e, ERR_NOMEM, "no memory for a path");
+    mem_free(path);
+    return rc;
+}
+
+static enum err_code put_cells(const struct sheet_options *o,
+                               const struct sheet_cell *c, const char *dir,
+                               struct err *e)
+{
+    char *cell = mem_printf("%s/cell_%04lld.png", dir, (long long)c->index);
+    char *source = path_join(dir, "source.png");
+    enum err_code rc =
+        cell && source ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
     if (!rc && c->source && !file_exists(source))
         rc = put_cell(o, source, c->source, "", c->count, e);
     if (!rc)
         rc = put_cell(o, cell, c->picture, c->label, c->count, e);
+    mem_free(cell);
+    mem_free(source);
+    return rc;
+}
+
+static enum err_code add_locked(const struct sheet_options *o,
+                                const struct sheet_cell *c, enum sheet_how *how,
+                                struct err *e)
+{
+    char face[32] = "", origin[80];
+    if (c->face > 0)
+        snprintf(face, sizeof face, "_f%lld", (long long)c->face);
+    char *rel = mem_printf("%s/%s/%lld%s", c->name, c->snippet,
+                           (long long)c->group, face);
+    char *dir = rel ? mem_printf("%s/" CELLS "/%s", o->root, rel) : NULL;
+    char *sheet = mem_printf("%s/%s/sheet_%lld%s.png", c->name, c->snippet,
+                             (long long)c->group, face);
+    char *path = sheet ? path_join(o->root, sheet) : NULL;
+    const char *source = c->origin ? c->origin : "";
+    bool begun = false, whole = false;
+    enum err_code rc =
+        dir && path ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+    enum keys_state state = KEYS_NONE;
+    origin_of(o, source, origin);
+    if (!rc)
+        rc = start_cells(o, rel, dir, origin, &begun, e);
+    if (!rc)
+        state = o->keys             ? keys_look(o->keys, sheet, source)
+                : file_exists(path) ? KEYS_OURS
+                                    : KEYS_NONE;
+    if (rc)
+        goto out;
+    if (state == KEYS_KEPT || (state == KEYS_OURS && !o->overwrite && !begun)) {
+        *how = state == KEYS_KEPT ? SHEET_KEPT : SHEET_THERE;
+        goto out; /* complete before: this is a replay */
+    }
+    if (!begun)
+        rc = write_origin(dir, origin, e);
+    if (!rc)
+        rc = put_cells(o, c, dir, e);
     if (!rc && all_there(dir, c->count)) {
         rc = compose(o, rel, o->overwrite, &whole, e);
-        *made = !rc && whole;
+        if (!rc && whole)
+            *how = state == KEYS_OTHER ? SHEET_ANEW : SHEET_MADE;
     }
 out:
-    mem_free(source);
-    mem_free(cell);
+    mem_free(path);
     mem_free(sheet);
     mem_free(dir);
     mem_free(rel);
@@ -167,9 +270,10 @@ out:
 }
 
 enum err_code sheet_add(const struct sheet_options *o,
-                        const struct sheet_cell *c, bool *made, struct err *e)
+                        const struct sheet_cell *c, enum sheet_how *how,
+                        struct err *e)
 {
-    *made = false;
+    *how = SHEET_CELL;
     struct store_key k = {.name = c->name,
                           .snippet = c->snippet,
                           .sample = c->group,
@@ -188,9 +292,24 @@ enum err_code sheet_add(const struct sheet_options *o,
     int lock = lock_sheets(o->root, &why);
     if (lock < 0)
         return err_set(e, why.code, "%s", why.text);
-    rc = add_locked(o, c, made, e);
+    rc = add_locked(o, c, how, e);
     close(lock);
     return rc;
+}
+
+/* Are the cells of rel of our settings? */
+static bool of_recipe(const struct sheet_options *o, const char *rel)
+{
+    char had[80];
+    const char *recipe = o->keys ? keys_recipe(o->keys) : "";
+    char *dir = mem_printf("%s/" CELLS "/%s", o->root, rel);
+    snprintf(had, sizeof had, "- -");
+    if (dir)
+        read_origin(dir, had);
+    mem_free(dir);
+    size_t n = strcspn(had, " ");
+    return *recipe ? strlen(recipe) == n && memcmp(recipe, had, n) == 0
+                   : n == 1 && had[0] == '-';
 }
 
 enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
@@ -208,8 +327,10 @@ enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
         lock = lock_sheets(o->root, &why);
         rc = lock < 0 ? err_set(e, why.code, "%s", why.text)
                       : file_walk(cells, PENDING_MAX, &l, e);
+        rc = rc ? rc : file_list_whole(&l, e);
     }
     char *last = NULL; /* the folder before: files come sorted */
+    enum err_code bad = OK;
     for (size_t i = 0; !rc && i < l.n; i++) {
         const char *base = path_base(l.names[i]);
         size_t len = base > l.names[i] ? (size_t)(base - l.names[i] - 1) : 0;
@@ -219,10 +340,19 @@ enum err_code sheet_finish(const struct sheet_options *o, size_t *n,
         mem_free(last);
         last = mem_strndup(l.names[i], len);
         bool whole = false;
-        rc = last ? compose(o, last, false, &whole, e)
-                  : err_set(e, ERR_NOMEM, "no memory for a path");
-        *n += !rc && !whole;
+        if (last && !of_recipe(o, last))
+            continue; /* what a run of other settings left unfinished */
+        /* One that cannot be written does not keep the others. */
+        enum err_code one = last ? compose(o, last, false, &whole, &why)
+                                 : err_set(&why, ERR_NOMEM, "no memory");
+        if (one && !bad)
+            bad = err_set(e, one, "sheet of '%s': %s", last ? last : "",
+                          why.text);
+        if (one == ERR_NOMEM)
+            break;
+        *n += !one && !whole;
     }
+    rc = rc ? rc : bad;
     mem_free(last);
     file_list_free(&l);
     if (lock >= 0)

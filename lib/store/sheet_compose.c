@@ -260,7 +260,9 @@ enum err_code sheet_compose(const struct sheet_options *o, const char *dir,
     enum err_code rc = file_walk(dir, SHEET_MAX_CELLS + 64, &l, e);
     if (rc)
         return rc;
-    rc = count_cells(o, dir, &l, count, &source, e);
+    rc = file_list_whole(&l, e);
+    if (!rc)
+        rc = count_cells(o, dir, &l, count, &source, e);
     file_list_free(&l);
     if (rc || !*count)
         return rc;

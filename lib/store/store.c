@@ -1,7 +1,6 @@
-/* Writing a sample store: lock, writer's folder, files, journal. */
+/* Writing a sample store: lock, writer's folder, journal, settings. */
 #include "lib/store/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,12 +10,17 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/store/scan.h"
+#include "lib/store/settings.h"
+#include "lib/store/store_files.h"
+#include "lib/store/writers.h"
 
 #define FORMAT_MAX 4096
 #define JOURNAL_ROLL ((off_t)16 << 20) /* merged at this size */
+#define RESERVE ((off_t)256 << 10)     /* of a journal, for a full disk */
 #define PART_MAX 255                   /* NAME_MAX of usual file systems */
 
 struct store {
@@ -27,7 +31,9 @@ struct store {
     char *journal_path;
     int journal;        /* fd, locked: says that we live */
     off_t journal_size; /* bytes of whole rows */
-    uint64_t tmp;
+    struct store_files files;
+    struct store_settled settled; /* what we come from, what was there */
+    struct store_claims claims;
 };
 
 static const char *const layouts[] = {"pairs", "views", "identity"};
@@ -83,6 +89,17 @@ static int lock_store(const char *root, struct err *e)
     return fd;
 }
 
+/* Write the format file: the version that this program writes. */
+static enum err_code write_format(const char *path, const char *layout,
+                                  struct err *e)
+{
+    char *text = mem_printf("facet-store 2\n%s\n", layout);
+    enum err_code rc = text ? file_write_atomic(path, text, strlen(text), e)
+                            : err_set(e, ERR_NOMEM, "no memory");
+    mem_free(text);
+    return rc;
+}
+
 /* Check the format file against layout, or write it. out: what it says. */
 static enum err_code check_format(const char *root, const char *layout,
                                   enum store_layout *out, struct err *e)
@@ -93,23 +110,26 @@ static enum err_code check_format(const char *root, const char *layout,
     struct buf b = {0};
     enum err_code rc;
     if (!file_exists(path)) {
-        rc = !layout ? err_set(e, ERR_NOTFOUND, "'%s' is no store", root) : OK;
-        char *text = rc ? NULL : mem_printf("facet-store 1\n%s\n", layout);
-        if (!rc)
-            rc = text ? file_write_atomic(path, text, strlen(text), e)
-                      : err_set(e, ERR_NOMEM, "no memory");
-        mem_free(text);
+        rc = !layout ? err_set(e, ERR_NOTFOUND, "'%s' is no store", root)
+                     : write_format(path, layout, e);
+        if (rc) {
+            mem_free(path);
+            return rc;
+        }
     }
     rc = file_read(path, FORMAT_MAX, &b, e);
     const char *said = NULL;
+    bool old = false;
     if (!rc) {
         const char *text = buf_puts(&b, "", e) ? "" : buf_str(&b);
-        for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        for (size_t i = 0; i < 2 * (sizeof layouts / sizeof *layouts); i++) {
             char want[64];
-            snprintf(want, sizeof want, "facet-store 1\n%s\n", layouts[i]);
+            snprintf(want, sizeof want, "facet-store %zu\n%s\n", 1 + i % 2,
+                     layouts[i / 2]);
             if (strcmp(text, want) == 0) {
-                said = layouts[i];
-                *out = (enum store_layout)i;
+                said = layouts[i / 2];
+                *out = (enum store_layout)(i / 2);
+                old = i % 2 == 0;
             }
         }
         if (!said)
@@ -123,98 +143,27 @@ static enum err_code check_format(const char *root, const char *layout,
                          "'%s': choose another folder",
                          root, said, layout);
     }
+    /* Rows get more columns from now on: older programs must not take them
+     * for damaged ones. */
+    if (!rc && old)
+        rc = write_format(path, said, e);
     buf_free(&b);
     mem_free(path);
     return rc;
 }
 
-/* Remove a writer's folder with its files (no folders stand in it). */
-static void remove_writer(const char *dir)
+/* Room for the rows of what fails because the disk is full. Where the file
+ * system cannot promise it there is none. */
+static void reserve_rows(const struct store *s)
 {
-    DIR *d = opendir(dir);
-    struct dirent *entry;
-    while (d && (entry = readdir(d))) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(dirfd(d), entry->d_name, 0);
-    }
-    if (d)
-        closedir(d);
-    rmdir(dir);
-}
-
-static char *writer_dir(const char *root, int64_t number)
-{
-    return mem_printf("%s/" STORE_DIR "/" STORE_WRITER "%lld", root,
-                      (long long)number);
-}
-
-/* Does its process live? It holds its journal's lock while it does. */
-static bool writer_lives(const char *dir)
-{
-    char *path = path_join(dir, STORE_JOURNAL);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    bool lives =
-        fd < 0 ? !path || errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) != 0;
-    if (fd >= 0)
-        close(fd);
-    mem_free(path);
-    return lives;
-}
-
-/* The numbers of writers that are no more, and the highest of all. */
-static enum err_code dead_writers(const char *root, int64_t **dead, size_t *n,
-                                  int64_t *highest, struct err *e)
-{
-    size_t all;
-    *n = 0;
-    enum err_code rc = store_writers(root, dead, &all, e);
-    for (size_t i = 0; !rc && i < all; i++) {
-        int64_t number = (*dead)[i];
-        char *dir = writer_dir(root, number);
-        if (!dir)
-            return err_set(e, ERR_NOMEM, "no memory for a path");
-        if (!writer_lives(dir))
-            (*dead)[(*n)++] = number;
-        *highest = number > *highest ? number : *highest;
-        mem_free(dir);
-    }
-    return rc;
-}
-
-/* Merge and remove what dead writers left; the lock is held. Only those found
- * dead before the merge are removed after it. */
-static enum err_code reap(const char *root, enum store_layout layout,
-                          int64_t *highest, struct err *e)
-{
-    int64_t *dead = NULL;
-    size_t n;
-    enum err_code rc = dead_writers(root, &dead, &n, highest, e);
-    bool index = false;
-    char *path = path_join(root, "index.csv");
-    char *base = path_join(root, STORE_BASE);
-    if (!rc && (!path || !base))
-        rc = err_set(e, ERR_NOMEM, "no memory for a path");
-    else if (!rc)
-        index = file_exists(path) && file_exists(base);
-    if (!rc && (n || !index))
-        rc = store_merge(root, layout, NULL, e);
-    for (size_t i = 0; !rc && i < n; i++) {
-        char *dir = writer_dir(root, dead[i]);
-        if (dir)
-            remove_writer(dir);
-        mem_free(dir);
-    }
-    mem_free(path);
-    mem_free(base);
-    mem_free(dead);
-    return rc;
+    (void)!fallocate(s->journal, FALLOC_FL_KEEP_SIZE, 0, RESERVE);
 }
 
 /* Make this writer's folder and its locked journal; the store's lock is
  * held, so nobody takes the folder for a dead writer's in between. */
 static enum err_code start_writer(struct store *s, struct err *e)
 {
-    s->dir = writer_dir(s->root, s->number);
+    s->dir = store_writer_dir(s->root, s->number);
     s->journal_path = s->dir ? path_join(s->dir, STORE_JOURNAL) : NULL;
     if (!s->journal_path)
         return err_set(e, ERR_NOMEM, "no memory for a path");
@@ -225,14 +174,18 @@ static enum err_code start_writer(struct store *s, struct err *e)
         open(s->journal_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (s->journal < 0)
         return err_errno(e, ERR_IO, errno, "cannot make '%s'", s->journal_path);
-    if (flock(s->journal, LOCK_EX | LOCK_NB) != 0)
-        return err_errno(e, ERR_IO, errno, "cannot lock '%s'", s->journal_path);
+    if (file_flock(s->journal, LOCK_EX | LOCK_NB) != 0)
+        return file_lock_error(s->journal_path, errno, e);
     s->journal_size = 0;
-    return OK;
+    reserve_rows(s);
+    s->files.root = s->root;
+    s->files.dir = s->dir;
+    return store_settled_sign(&s->settled, s->dir, e);
 }
 
 enum err_code store_open(const char *root, enum store_layout layout,
-                         struct store **out, struct err *e)
+                         const struct store_settings *set, struct store **out,
+                         struct err *e)
 {
     *out = NULL;
     struct store *s = mem_calloc(1, sizeof *s);
@@ -259,7 +212,9 @@ enum err_code store_open(const char *root, enum store_layout layout,
     if (!rc)
         rc = check_format(root, layouts[layout], &said, e);
     if (!rc)
-        rc = reap(root, layout, &s->number, e);
+        rc = store_reap(root, layout, &s->number, e);
+    if (!rc)
+        rc = store_settled_open(&s->settled, root, set, e);
     s->number++;
     if (!rc)
         rc = start_writer(s, e);
@@ -289,77 +244,128 @@ enum err_code store_recover(const char *root, struct err *e)
     enum err_code rc = check_format(root, NULL, &said, e);
     int64_t highest = 0;
     if (!rc)
-        rc = reap(root, said, &highest, e);
+        rc = store_reap(root, said, &highest, e);
     close(lock);
     return rc;
 }
 
-/* Make the folder of rel below root; each new one is synced into its parent,
- * else a power cut could take a whole committed snippet. */
-static enum err_code make_folders(const struct store *s, char *rel,
-                                  struct err *e)
+static bool anybody(void *arg, const struct store_peer *p)
 {
-    enum err_code rc = OK;
-    for (char *slash = strchr(rel, '/'); !rc && slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        char *dir = path_join(s->root, rel);
-        if (!dir)
-            rc = err_set(e, ERR_NOMEM, "no memory for a path");
-        else if (mkdir(dir, 0777) == 0) {
-            *strrchr(dir, '/') = 0;
-            rc = file_sync(dir, e);
-        } else if (errno != EEXIST)
-            rc = err_errno(e, ERR_IO, errno, "cannot make folder '%s'", dir);
-        mem_free(dir);
-        *slash = '/';
-    }
+    (void)arg;
+    (void)p;
+    return true;
+}
+
+/* Take the rows away whose files do not match; nobody may be writing. */
+static enum err_code mend_store(const char *root, struct err *e)
+{
+    struct err why = {0};
+    struct store_peer p;
+    bool found = false;
+    enum store_layout said = STORE_PAIRS;
+    int lock = lock_store(root, &why);
+    if (lock < 0)
+        return err_set(e, why.code, "%s", why.text);
+    enum err_code rc = check_format(root, NULL, &said, e);
+    if (!rc)
+        rc = store_peers(root, anybody, NULL, &p, &found, e);
+    if (!rc && found)
+        rc = err_set(e, ERR_STATE, "a run is writing to '%s' (process %s)",
+                     root, p.pid);
+    if (!rc)
+        rc = store_merge(root, said, STORE_CHECK_ALL, NULL, e);
+    close(lock);
     return rc;
 }
 
-enum err_code store_write_via(const char *tmp, const char *path,
-                              const void *data, size_t n, struct err *e)
+static enum err_code verify_row(const char *root, const struct store_row *r,
+                                void (*bad)(void *arg, const char *path),
+                                void *arg, struct store_verified *out,
+                                struct err *e)
 {
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
-    enum err_code rc = file_write_synced(fd, path, data, n, e);
-    if (close(fd) != 0 && !rc)
-        rc = err_errno(e, ERR_IO, errno, "cannot close '%s'", path);
-    if (!rc && rename(tmp, path) != 0)
-        rc = err_errno(e, ERR_IO, errno, "cannot rename to '%s'", path);
-    if (rc) {
-        unlink(tmp);
-        return rc;
+    out->rows++;
+    for (int f = 0; f < STORE_FILES; f++) {
+        const char *rel = r->v[store_file_cols[f]];
+        const char *sum = r->v[store_sum_cols[f]];
+        if (!*rel)
+            continue;
+        char *path = path_join(root, rel);
+        if (!path)
+            return err_set(e, ERR_NOMEM, "no memory for a path");
+        out->files++;
+        out->unknown += !*sum;
+        if (*sum && !store_sum_matches(path, sum)) {
+            out->bad++;
+            bad(arg, path);
+        }
+        mem_free(path);
     }
-    const char *base = path_base(path);
-    char *dir = base > path ? mem_strndup(path, (size_t)(base - path))
-                            : mem_strdup(".");
-    rc =
-        dir ? file_sync(dir, e) : err_set(e, ERR_NOMEM, "no memory for a path");
+    return OK;
+}
+
+enum err_code store_verify(const char *root, bool mend,
+                           void (*bad)(void *arg, const char *path), void *arg,
+                           struct store_verified *out, struct err *e)
+{
+    struct store_scan *scan = NULL;
+    *out = (struct store_verified){0};
+    char *dir = path_join(root, STORE_DIR);
+    char *index = path_join(root, "index.csv");
+    enum err_code rc =
+        dir && index ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc && !file_is_dir(dir) && !file_exists(index))
+        rc = err_set(e, ERR_NOTFOUND, "'%s' is no store", root);
+    if (!rc && mend)
+        rc = store_recover(root, e);
+    if (!rc)
+        rc = store_scan_open(root, &scan, e);
+    while (!rc) {
+        const struct store_group *g;
+        rc = store_scan_next(scan, &g, e);
+        if (rc || !g)
+            break;
+        for (size_t i = 0; i < g->n && !rc; i++)
+            rc = verify_row(root, &g->rows[i], bad, arg, out, e);
+    }
+    store_scan_close(&scan);
+    if (!rc && mend && out->bad)
+        rc = mend_store(root, e);
     mem_free(dir);
+    mem_free(index);
     return rc;
+}
+
+const struct store_before *store_before(const struct store *s)
+{
+    return &s->settled.before;
+}
+
+const char *store_recipe(const struct store *s)
+{
+    return s->settled.recipe;
+}
+
+bool store_ours(const struct store *s, const char *recipe)
+{
+    return store_settled_ours(&s->settled, recipe);
 }
 
 enum err_code store_put(struct store *s, const char *rel, const void *data,
-                        size_t n, struct err *e)
+                        size_t n, bool again, char sum[STORE_SUM],
+                        enum store_put_how *how, struct err *e)
 {
-    enum err_code rc = store_check_path(rel, "stored file", 64, e);
-    if (rc)
-        return rc;
-    char *part = mem_strdup(rel);
-    char *path = path_join(s->root, rel);
-    char *tmp = mem_printf("%s/t%llu", s->dir, (unsigned long long)s->tmp++);
-    if (!part || !path || !tmp)
-        rc = err_set(e, ERR_NOMEM, "no memory for a path");
-    if (!rc)
-        rc = make_folders(s, part, e);
-    if (!rc)
-        rc = store_write_via(tmp, path, data, n, e);
-    mem_free(tmp);
-    mem_free(path);
-    mem_free(part);
-    return rc;
+    return store_files_put(&s->files, rel, data, n, again, sum, how, e);
+}
+
+void store_unput(struct store *s)
+{
+    store_files_drop(&s->files);
+}
+
+enum err_code store_claim(struct store *s, const char *what, const char *owner,
+                          bool *again, struct err *e)
+{
+    return store_claims_add(&s->claims, what, owner, again, e);
 }
 
 bool store_has(const struct store *s, const char *rel)
@@ -371,6 +377,15 @@ bool store_has(const struct store *s, const char *rel)
     return has;
 }
 
+/* Rows of other settings than ours, of the whole store. */
+static size_t count_others(struct store *s)
+{
+    struct store_settled now = s->settled;
+    struct err ignored;
+    now.before = (struct store_before){0};
+    return store_settled_count(&now, s->root, &ignored) ? 0 : now.before.others;
+}
+
 /* Merge all rows and drop our own, which are then in the base. */
 static enum err_code merge_own(struct store *s, bool more,
                                struct store_totals *totals, struct err *e)
@@ -379,17 +394,23 @@ static enum err_code merge_own(struct store *s, bool more,
     int lock = lock_store(s->root, &why);
     if (lock < 0)
         return err_set(e, why.code, "%s", why.text);
-    enum err_code rc = store_merge(s->root, s->layout, totals, e);
+    enum err_code rc = store_files_settle(&s->files, e);
+    if (!rc)
+        rc = store_merge(s->root, s->layout, STORE_CHECK_NONE, totals, e);
+    if (!rc && totals)
+        totals->others = count_others(s);
     if (!rc && more) {
         if (ftruncate(s->journal, 0) != 0 || lseek(s->journal, 0, SEEK_SET))
             rc = err_errno(e, ERR_IO, errno, "cannot empty '%s'",
                            s->journal_path);
-        else
+        else {
             s->journal_size = 0;
+            reserve_rows(s);
+        }
     } else if (!rc) {
         close(s->journal);
         s->journal = -1;
-        remove_writer(s->dir);
+        store_writer_remove(s->dir);
     }
     close(lock);
     return rc;
@@ -402,8 +423,12 @@ enum err_code store_log(struct store *s, const struct store_row *row,
         return err_set(e, ERR_STATE, "the store '%s' takes no more rows",
                        s->root);
     struct buf b;
+    struct store_row r = *row;
+    r.v[COL_RECIPE] = s->settled.recipe;
     buf_init(&b, 4 * STORE_LINE_MAX);
-    enum err_code rc = store_row_encode(row, &b, e);
+    enum err_code rc = store_files_ready(&s->files, e);
+    if (!rc)
+        rc = store_row_encode(&r, &b, e);
     if (!rc) {
         rc = file_write_synced(s->journal, s->journal_path, b.data, b.len, e);
         if (!rc) {
@@ -417,6 +442,10 @@ enum err_code store_log(struct store *s, const struct store_row *row,
         }
     }
     buf_free(&b);
+    if (rc)
+        store_files_drop(&s->files);
+    else
+        rc = store_files_publish(&s->files, e);
     if (!rc && s->journal_size >= JOURNAL_ROLL) {
         /* The row is committed; if merging fails now, it will be done later. */
         struct err ignored;
@@ -444,9 +473,12 @@ void store_close(struct store **sp)
     if (s->journal >= 0) {
         close(s->journal);
         /* An empty journal holds nothing that a later open should merge. */
-        if (s->journal_size == 0)
-            remove_writer(s->dir);
+        if (s->journal_size == 0 && s->dir)
+            store_writer_remove(s->dir);
     }
+    store_files_free(&s->files);
+    store_settled_free(&s->settled);
+    mem_free(s->claims.slots);
     mem_free(s->journal_path);
     mem_free(s->dir);
     mem_free(s->root);

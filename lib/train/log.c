@@ -80,8 +80,8 @@ enum err_code train_log_row(const char *folder, const char *name, struct err *e,
         r = err_errno(e, ERR_IO, errno, "cannot open '%s'", path);
     else if (write(fd, row, (size_t)n) != n)
         r = err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0 && close(fd) != 0 && !r)
+        r = err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
     mem_free(path);
     return r;
 }

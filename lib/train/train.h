@@ -55,7 +55,9 @@ struct train_task {
      * *loss is the batch's mean. */
     enum err_code (*step)(void *ctx, double *loss, struct err *e);
     /* The metric over the held-back samples (n >= 1) with the first part's
-     * weights as they are in ps: the averaged ones where an average is kept. */
+     * weights as they are in ps: the averaged ones where an average is kept.
+     * This and sheet may come between two puts of a batch (an epoch that ends
+     * there): its rows must stay as they are. */
     enum err_code (*validate)(void *ctx, struct nn_params *ps,
                               struct item *const *val, size_t n, double *metric,
                               struct err *e);
@@ -80,6 +82,8 @@ struct train_host {
     bool (*stopping)(void *arg);                 /* the run is being stopped */
     const char *config;  /* resolved parameters, YAML lines; copied */
     const char *command; /* what began the run; "" if unknown; copied */
+    const char *recipe;  /* what it comes from (lib/data/recipe.h); NULL or ""
+                            if unknown; read by trainer_new alone */
 };
 
 struct trainer;

@@ -192,6 +192,9 @@ enum err_code trainer_new(const struct train_options *o,
         r = open_logs(t, e);
     if (!r)
         r = trainer_config(t, e);
+    if (!r)
+        r = trainer_recipe(t, e);
+    t->host.recipe = NULL; /* the caller's */
     t->began_ns = clock_ns();
     t->began_samples = t->s.samples;
     if (r)

@@ -54,6 +54,8 @@ enum err_code trainer_save(struct trainer *t, struct err *e) MUST_USE;
 /* <out>/model.safetensors: trainer_weights alone, with the task's metadata. */
 enum err_code trainer_export(struct trainer *t, struct err *e) MUST_USE;
 enum err_code trainer_config(struct trainer *t, struct err *e) MUST_USE;
+/* trainer_recipe.c: warn if a run goes on with another recipe; keep ours. */
+enum err_code trainer_recipe(struct trainer *t, struct err *e) MUST_USE;
 
 /* trainer_epoch.c */
 enum err_code trainer_end_epoch(struct trainer *t, struct err *e) MUST_USE;

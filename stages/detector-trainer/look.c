@@ -36,8 +36,9 @@ enum err_code look_at(struct detector_train *n, struct nn_net *use,
                       struct scored_box out[LOOK_MOST], size_t *found,
                       struct err *e)
 {
-    const float *in[] = {n->in};
-    enum err_code r = detector_train_put(n, 0, it, e);
+    /* In the row behind the batch, which may be waiting half full. */
+    const float *in[] = {n->in + n->batch * 3 * n->side * n->side};
+    enum err_code r = detector_train_put(n, n->batch, it, e);
     if (!r)
         r = nn_run(use, in, n->maps, e);
     const float *const maps[] = {n->maps[0], n->maps[1], n->maps[2]};
@@ -59,8 +60,8 @@ static enum err_code judge(struct detector_train *n, struct nn_net *use,
     if (r)
         return r;
     size_t m = (size_t)item_tensor(it, "boxes_true")->shape[0];
-    size_t all = (size_t)n->truth[0].n;
-    const float(*truth)[4] = (const float(*)[4])n->row[0].box;
+    size_t all = (size_t)n->truth[n->batch].n;
+    const float(*truth)[4] = (const float(*)[4])n->row[n->batch].box;
     box_match(b, count, truth, m, truth + m, all - m, OVERLAP, verdict, found);
     for (size_t i = 0; i < count; i++) {
         if (verdict[i] == BOX_IGNORED)
@@ -120,7 +121,7 @@ static enum err_code draw_one(struct detector_train *n, struct nn_net *use,
     for (int64_t y = 0; y < n->side; y++)
         memcpy(to + ((y0 + y) * sheet->shape[1] + x0) * 3,
                from + (size_t)y * row, row);
-    const struct detector_truth *t = &n->truth[0];
+    const struct detector_truth *t = &n->truth[n->batch];
     for (int i = 0; i < t->n && !r; i++)
         r = frame_box(sheet, t->box[i], x0, y0, n->side,
                       t->ignore[i] ? grey : green, e);

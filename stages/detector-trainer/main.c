@@ -93,6 +93,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "out checkpoint-every log-every sheet-every",
     .ctx_size = sizeof(struct detector_trainer),
     .open = detector_open,
     .transform = training_transform,

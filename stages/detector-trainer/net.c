@@ -47,9 +47,9 @@ enum err_code detector_train_new(struct detector_train *n,
     if (r)
         return r;
     begin_scores(n->ps);
-    n->in = mem_aligned(b * 3 * plane * sizeof(float));
-    n->row = mem_calloc(b, sizeof *n->row);
-    n->truth = mem_calloc(b, sizeof *n->truth);
+    n->in = mem_aligned((b + 1) * 3 * plane * sizeof(float));
+    n->row = mem_calloc(b + 1, sizeof *n->row);
+    n->truth = mem_calloc(b + 1, sizeof *n->truth);
     bool all = n->in && n->row && n->truth;
     for (int i = 0; i < DETECTOR_LEVELS; i++) {
         n->maps[i] = mem_aligned(b * level_floats(n, i) * sizeof(float));

@@ -23,9 +23,9 @@ struct detector_train {
     struct nn_params *ps; /* what is trained */
     struct nn_train *plan;
     int64_t batch;
-    float *in; /* f32[batch,3,side,side] */
+    float *in; /* f32[batch + 1,3,side,side]: the last row is for validation */
     struct detector_row *row;
-    struct detector_truth *truth; /* of the rows */
+    struct detector_truth *truth; /* of the rows, batch + 1 */
     float *maps[DETECTOR_LEVELS], *grad[DETECTOR_LEVELS];
 };
 

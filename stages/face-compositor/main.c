@@ -348,7 +348,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct compositor, member)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_FOLDER, AT(root), NULL, 0, 0, NULL, NULL,
      "An annotated folder (as annotation-reader's): where the other faces and "
      "the pieces of ground come from."},
     {"split", PARAM_STR, AT(split), "train", 0, 0, NULL, NULL,
@@ -383,6 +383,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .aside = "cache",
     .ctx_size = sizeof(struct compositor),
     .open = compositor_open,
     .transform = compositor_transform,

@@ -165,6 +165,8 @@ static enum err_code emit_face(const struct face_detector *c, struct stage *s,
         r = item_set_i64(it, "face", (int64_t)at, e);
     if (!r)
         r = item_set_i64(it, "faces", (int64_t)n, e);
+    if (!r && c->policy == ALL) /* for those who wait for all of them */
+        r = item_set_i64(it, "n_faces", (int64_t)n, e);
     if (r) {
         item_free(&it);
         return r;
@@ -210,16 +212,17 @@ static const struct stage_port in_ports[] = {
 static const struct stage_port out_ports[] = {
     {"out",
      "box f32[4], box_score f64?, boxes f32[*,4]?, box_scores f32[*]?, face "
-     "i64?, faces i64?",
+     "i64?, faces i64?, n_faces i64?",
      "The face: its box x0,y0,x1,y1 in pixels, (0,0) the centre of the first "
      "(it may reach beyond the frame); all faces of the frame, the surest "
-     "first, their number, and which of them this is."},
+     "first, their number, and which of them this is; n_faces where all go "
+     "on."},
     {NULL, NULL, NULL},
 };
 
 #define AT(member) offsetof(struct face_detector, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "faces-16", 0, 0, NULL, NULL,
+    {"model", PARAM_MODEL, AT(model), "faces-16", 0, 0, NULL, NULL,
      "Detector weights, ours or S3FD's: a name in models/ (FACET_MODELS adds "
      "folders), or a .safetensors file."},
     {"policy", PARAM_ENUM, AT(policy), "largest", 0, 0, "largest|central|all",

@@ -11,6 +11,7 @@
 #include "lib/geom/fit.h"
 #include "lib/geom/landmarks.h"
 #include "lib/geom/rotation.h"
+#include "stages/generator/framing.h"
 #include "stages/generator/method.h"
 
 /* In the order of the parameter's choices. */
@@ -20,22 +21,29 @@ static const struct generator_method *const methods[] = {&generator_warp};
 /* Prepared pictures kept: views of one picture come one after another, those
  * of two may alternate. What comes out does not depend on it. */
 #define CACHE 2
+/* Beside a frame of more bytes nothing else is kept. */
+#define CACHE_FRAME ((size_t)64 << 20)
 
 struct prepared {
     struct tensor *frame, *points, *scores; /* scores may be NULL */
+    struct framing framing;
+    struct tensor *picture; /* the frame, brought to the views' size */
     void *source;
     uint64_t used;
 };
 
 struct generator {
     int method;
+    int64_t max_side;
     struct prepared cache[CACHE];
     uint64_t clock;
+    size_t reduced, cut; /* pictures */
 };
 
 static void prepared_drop(const struct generator *c, struct prepared *p)
 {
     methods[c->method]->release(p->source);
+    tensor_free(&p->picture);
     tensor_free(&p->frame);
     tensor_free(&p->points);
     tensor_free(&p->scores);
@@ -47,6 +55,30 @@ static bool same(const struct tensor *a, const struct tensor *b)
     return a == b || (a && b && tensor_equal(a, b));
 }
 
+/* The frame brought to the views' size, and what the method makes of it. */
+static enum err_code prepared_source(const struct generator *c,
+                                     struct prepared *p, struct err *e)
+{
+    const float(*points)[3] = (const float(*)[3])tensor_f32(p->points);
+    float moved[LANDMARKS][3];
+    enum err_code rc = OK;
+
+    framing_choose(p->frame->shape[1], p->frame->shape[0], points, c->max_side,
+                   &p->framing);
+    if (p->framing.changes) {
+        framing_points(&p->framing, LANDMARKS, 3, &points[0][0], &moved[0][0]);
+        points = (const float(*)[3])moved;
+        rc = framing_picture(&p->framing, p->frame, &p->picture, e);
+    } else {
+        p->picture = tensor_ref(p->frame);
+    }
+    if (rc == OK)
+        rc = methods[c->method]->prepare(
+            p->picture, points, p->scores ? tensor_f32(p->scores) : NULL,
+            &p->source, e);
+    return rc;
+}
+
 /* Keep copies: an item's tensors may lie in memory that its sender wants
  * back. */
 static enum err_code prepared_fill(const struct generator *c,
@@ -55,21 +87,35 @@ static enum err_code prepared_fill(const struct generator *c,
                                    const struct tensor *points,
                                    const struct tensor *scores, struct err *e)
 {
-    enum err_code rc = OK;
-
     p->frame = tensor_copy(frame, e);
     p->points = p->frame ? tensor_copy(points, e) : NULL;
     if (!p->points)
         return ERR_NOMEM;
     if (scores) {
         p->scores = tensor_copy(scores, e);
-        rc = p->scores ? OK : ERR_NOMEM;
+        if (!p->scores)
+            return ERR_NOMEM;
     }
-    if (rc == OK)
-        rc = methods[c->method]->prepare(
-            p->frame, (const float(*)[3])tensor_f32(p->points),
-            p->scores ? tensor_f32(p->scores) : NULL, &p->source, e);
-    return rc;
+    return prepared_source(c, p, e);
+}
+
+/* Room for a frame: the place that was used longest ago, the others cleared
+ * too where frames are large. */
+static struct prepared *prepared_room(struct generator *c, size_t bytes)
+{
+    struct prepared *oldest = &c->cache[0];
+
+    for (int i = 1; i < CACHE; i++)
+        if (c->cache[i].used < oldest->used)
+            oldest = &c->cache[i];
+    for (int i = 0; i < CACHE; i++) {
+        const struct tensor *kept = c->cache[i].frame;
+
+        if (&c->cache[i] == oldest || bytes > CACHE_FRAME ||
+            (kept && kept->bytes > CACHE_FRAME))
+            prepared_drop(c, &c->cache[i]);
+    }
+    return oldest;
 }
 
 static enum err_code prepared_get(struct generator *c, const struct item *it,
@@ -78,7 +124,6 @@ static enum err_code prepared_get(struct generator *c, const struct item *it,
     const struct tensor *frame = item_tensor(it, "frame");
     const struct tensor *points = item_tensor(it, "landmarks");
     const struct tensor *scores = item_tensor(it, "scores");
-    struct prepared *oldest = &c->cache[0];
 
     for (int i = 0; i < CACHE; i++) {
         struct prepared *p = &c->cache[i];
@@ -89,18 +134,18 @@ static enum err_code prepared_get(struct generator *c, const struct item *it,
             *out = p;
             return OK;
         }
-        if (p->used < oldest->used)
-            oldest = p;
     }
-    prepared_drop(c, oldest);
-    enum err_code rc = prepared_fill(c, oldest, frame, points, scores, e);
+    struct prepared *p = prepared_room(c, frame->bytes);
+    enum err_code rc = prepared_fill(c, p, frame, points, scores, e);
 
     if (rc != OK) {
-        prepared_drop(c, oldest);
+        prepared_drop(c, p);
         return rc;
     }
-    oldest->used = ++c->clock;
-    *out = oldest;
+    c->reduced += p->framing.changes && !p->framing.cut;
+    c->cut += p->framing.cut;
+    p->used = ++c->clock;
+    *out = p;
     return OK;
 }
 
@@ -187,6 +232,8 @@ static enum err_code generator_transform(void *ctx, struct stage *s,
 
     if (rc == OK)
         rc = prepared_get(c, in[0], &p, e);
+    if (rc == OK && p->framing.changes)
+        framing_points(&p->framing, LANDMARKS, 3, &target[0][0], &target[0][0]);
     if (rc == OK)
         rc = methods[c->method]->view(p->source, (const float(*)[3])target,
                                       &img, e);
@@ -199,6 +246,8 @@ static enum err_code generator_transform(void *ctx, struct stage *s,
         return ERR_NOMEM;
     }
     rc = item_set_tensor(it, "generated", img, e);
+    if (rc == OK && p->framing.changes)
+        rc = framing_item(&p->framing, p->picture, it, e);
     if (rc == OK)
         rc = describe(c, it, (const float(*)[3])target, e);
     if (rc != OK) {
@@ -206,6 +255,20 @@ static enum err_code generator_transform(void *ctx, struct stage *s,
         return rc;
     }
     return stage_emit(s, NULL, it, e);
+}
+
+/* Smaller pictures than were given should not come as a surprise. */
+static enum err_code generator_finish(void *ctx, struct stage *s, struct err *e)
+{
+    const struct generator *c = ctx;
+
+    (void)e;
+    if (c->reduced || c->cut)
+        stage_report(s,
+                     "larger than max-side %lld: %zu reduced to it, %zu cut "
+                     "round the face (0 gives views as large as the pictures)",
+                     (long long)c->max_side, c->reduced, c->cut);
+    return OK;
 }
 
 static void generator_close(void *ctx)
@@ -226,9 +289,12 @@ static const struct stage_port in_ports[] = {
 };
 static const struct stage_port out_ports[] = {
     {"out",
-     "generated u8[H,W,3], synthetic bool, method str, model str, seed i64, "
-     "pose_deg f32[3]",
-     "The view, of the frame's size, and how it was made."},
+     "generated u8[P,Q,3], synthetic bool, method str, model str, seed i64, "
+     "pose_deg f32[3], frame u8[P,Q,3], landmarks f32[68,3], "
+     "view_window f32[4]?",
+     "The view and how it was made. Frames larger than max-side come out in "
+     "the view's size, landmarks, target, boxes and pose with them; "
+     "view_window then says what of the frame that is: x0, y0, x1, y1."},
     {NULL, NULL, NULL},
 };
 static const struct stage_param params[] = {
@@ -236,6 +302,11 @@ static const struct stage_param params[] = {
      METHODS, NULL,
      "How views are made. warp: the picture laid on the project's head, turned "
      "and drawn; no network."},
+    {"max-side", PARAM_INT, offsetof(struct generator, max_side), "2048", 0,
+     16384, NULL, "px",
+     "Longer side of a view, at most; 0: the frame's. A larger frame is "
+     "reduced to it; where the face would be left smaller than a quarter of "
+     "it, a part of the frame round the face is shown instead."},
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 static const struct stage_desc desc = {
@@ -248,6 +319,7 @@ static const struct stage_desc desc = {
     .params = params,
     .ctx_size = sizeof(struct generator),
     .transform = generator_transform,
+    .finish = generator_finish,
     .close = generator_close,
 };
 

@@ -20,6 +20,7 @@ static const double hidden_by = 0.05;
  * lie in deep shadow; much brighter than the near side it is seldom, and what
  * looks so is background. Colours differ less than brightness does. */
 static const float little = 0.002f; /* weight below which no ratio is known */
+static const float coarsest = 5.0f; /* level that light is measured on */
 static const float least_gain = -1.6f, most_gain = 0.35f, most_tint = 0.12f;
 
 static float smoothstep(float lo, float hi, float x)
@@ -205,7 +206,7 @@ static void start_gain(const struct surface *s, const struct pyramid *p,
                        const float *seen, const struct mirror *m, float *both)
 {
     /* fine enough not to reach over the outline */
-    float lod = (float)log2(fmax(s->unit_px / 16.0, 1.0));
+    float lod = fminf((float)log2(fmax(s->unit_px / 16.0, 1.0)), coarsest);
 
     for (int v = 0; v < m->n_vertices; v++) {
         float own[3], other[3], mean = 0.0f;

@@ -6,7 +6,7 @@
 #include "lib/data/tensor.h"
 #include "lib/media/sample.h"
 
-#define PYRAMID_LEVELS 6
+#define PYRAMID_LEVELS 10
 
 struct pyramid {
     int n;

@@ -73,10 +73,6 @@ static enum err_code check_points(const struct tensor *frame,
 {
     double size[2] = {(double)frame->shape[1], (double)frame->shape[0]};
 
-    if (size[0] > MAX_SIDE || size[1] > MAX_SIDE)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "a frame of %.0f x %.0f is larger than %d", size[0],
-                       size[1], MAX_SIDE);
     for (int i = 0; i < LANDMARKS; i++)
         for (int a = 0; a < 3; a++) {
             double v = (double)points[i][a];
@@ -96,6 +92,10 @@ static enum err_code check_points(const struct tensor *frame,
     landmark_box(&points[0][0], 3, box);
     if (!(eyes >= 1.0) && !(box[3] - box[1] >= 4.0))
         return err_set(e, ERR_NOFACE, "the face is smaller than 4 pixels");
+    if (size[0] > MAX_SIDE || size[1] > MAX_SIDE)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "a frame of %.0f x %.0f is larger than %d", size[0],
+                       size[1], MAX_SIDE);
     return OK;
 }
 
@@ -383,25 +383,23 @@ static void shift_up(float (*xyz)[3], int n, float by)
         xyz[i][1] -= by;
 }
 
-/* One band: v->box, with nodes and vertices in its raster coordinates. */
-static enum err_code draw_band(struct warp_source *s, struct view *v,
-                               struct tensor *img, struct err *e)
+/* One band: v->box, with nodes and vertices in its raster coordinates. The
+ * rasters are as wide, and at least as high; what they held is forgotten. */
+static void draw_band(struct warp_source *s, struct view *v, struct tensor *img)
 {
-    int w = (v->box.x1 - v->box.x0) * SUB, h = (v->box.y1 - v->box.y0) * SUB;
-    enum err_code rc = raster_new(w, h, &v->relief, e);
-
-    if (rc == OK)
-        raster_draw(v->relief, (const float(*)[3])s->moved,
-                    (const int32_t(*)[3])s->relief->triangle,
-                    s->relief->n_triangles, 0);
-    if (rc == OK && s->mirrored) {
-        rc = raster_new(w, h, &v->mirror, e);
-        if (rc == OK)
-            raster_draw(v->mirror, (const float(*)[3])s->turned,
-                        (const int32_t(*)[3])s->mirror->triangle,
-                        s->mirror->n_triangles, 1);
+    v->relief->height = (v->box.y1 - v->box.y0) * SUB;
+    raster_clear(v->relief);
+    raster_draw(v->relief, (const float(*)[3])s->moved,
+                (const int32_t(*)[3])s->relief->triangle,
+                s->relief->n_triangles, 0);
+    if (v->mirror) {
+        v->mirror->height = v->relief->height;
+        raster_clear(v->mirror);
+        raster_draw(v->mirror, (const float(*)[3])s->turned,
+                    (const int32_t(*)[3])s->mirror->triangle,
+                    s->mirror->n_triangles, 1);
     }
-    for (int y = v->box.y0; rc == OK && y < v->box.y1; y++)
+    for (int y = v->box.y0; y < v->box.y1; y++)
         for (int x = v->box.x0; x < v->box.x1; x++) {
             uint8_t *p = tensor_u8(img) + (y * img->shape[1] + x) * 3;
             float rgb[3];
@@ -410,9 +408,6 @@ static enum err_code draw_band(struct warp_source *s, struct view *v,
             for (int c = 0; c < 3; c++)
                 p[c] = to_u8(rgb[c]);
         }
-    raster_free(&v->relief);
-    raster_free(&v->mirror);
-    return rc;
 }
 
 static enum err_code draw_area(struct warp_source *s, const struct area *all,
@@ -421,19 +416,25 @@ static enum err_code draw_area(struct warp_source *s, const struct area *all,
     struct view v = {.source = s, .box = *all};
     int nodes = s->relief->cols * s->relief->rows;
     int vertices = s->mirrored ? s->surface->mesh->n_vertices : 0;
-    int band = BAND_PIXELS / (all->x1 - all->x0);
-    enum err_code rc = OK;
+    int width = all->x1 - all->x0, height = all->y1 - all->y0;
+    int band = BAND_PIXELS / width;
 
-    band = band < 1 ? 1 : band;
+    band = band < 1 ? 1 : band > height ? height : band;
+    enum err_code rc = raster_new(width * SUB, band * SUB, &v.relief, e);
+
+    if (rc == OK && s->mirrored)
+        rc = raster_new(width * SUB, band * SUB, &v.mirror, e);
     to_raster(all, s->moved, nodes);
     to_raster(all, s->turned, vertices);
     for (int y = all->y0; rc == OK && y < all->y1; y += band) {
         v.box.y0 = y;
         v.box.y1 = all->y1 - y < band ? all->y1 : y + band;
-        rc = draw_band(s, &v, img, e);
+        draw_band(s, &v, img);
         shift_up(s->moved, nodes, (float)(band * SUB));
         shift_up(s->turned, vertices, (float)(band * SUB));
     }
+    raster_free(&v.relief);
+    raster_free(&v.mirror);
     return rc;
 }
 

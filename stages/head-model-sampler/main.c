@@ -268,6 +268,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out_ports,
     .params = params,
+    .aside = "resume",
     .ctx_size = sizeof(struct sampler),
     .open = sampler_open,
     .produce = sampler_produce,

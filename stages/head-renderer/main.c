@@ -385,6 +385,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SOURCE,
     .out = out_ports,
     .params = params,
+    .aside = "heads first",
     .ctx_size = sizeof(struct ctx),
     .open = open_,
     .produce = produce,

@@ -15,7 +15,7 @@
 struct result {
     char *path;
     bool found;
-    double nme, score, group[LANDMARK_GROUPS];
+    double nme, score, group[LANDMARK_GROUPS]; /* compared as bytes */
 };
 
 struct evaluator {
@@ -122,7 +122,14 @@ static enum err_code evaluator_transform(void *ctx, struct stage *s,
 static int by_path(const void *a, const void *b)
 {
     const struct result *x = a, *y = b;
-    return strcmp(x->path, y->path);
+    int c = strcmp(x->path, y->path);
+    /* Equal names in an order of their own, not that of their coming. */
+    if (!c)
+        c = x->found - y->found;
+    const size_t from = offsetof(struct result, nme);
+    return c ? c
+             : memcmp((const char *)x + from, (const char *)y + from,
+                      sizeof *x - from);
 }
 
 static int by_error(const void *a, const void *b)

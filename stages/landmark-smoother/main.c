@@ -274,6 +274,7 @@ static const struct stage_desc desc = {
     .in = in_ports,
     .out = out_ports,
     .params = params,
+    .aside = "max-held",
     .ctx_size = sizeof(struct smoother),
     .open = smoother_open,
     .transform = smoother_transform,

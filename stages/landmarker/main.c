@@ -169,7 +169,7 @@ static const struct stage_port out_ports[] = {
 
 #define AT(member) offsetof(struct landmarker, member)
 static const struct stage_param params[] = {
-    {"model", PARAM_STR, AT(model), "points-128", 0, 0, NULL, NULL,
+    {"model", PARAM_MODEL, AT(model), "points-128", 0, 0, NULL, NULL,
      "FAN weights: a name in models/ (FACET_MODELS adds folders), or a "
      ".safetensors file; stacks and features are read from it."},
     {"box", PARAM_ENUM, AT(box), "auto", 0, 0, "auto|item|frame|two-pass", NULL,

@@ -16,8 +16,8 @@ struct lift_trainer {
     double w_points, w_rotation, w_near, w_head;
     bool surface;
     struct lift_train net;
-    struct item **held; /* validation samples until all are there */
-    int64_t n_held;
+    struct item **held; /* [vals] validation samples until all are there */
+    int64_t vals, n_held;
     bool begun; /* the last layer's beginning is made, or not needed */
 };
 
@@ -73,7 +73,7 @@ static enum err_code open_(void *ctx, struct stage *s, struct err *e)
 
 static void drop_held(struct lift_trainer *c)
 {
-    for (int64_t i = 0; i < c->n_held; i++)
+    for (int64_t i = 0; c->held && i < c->vals; i++)
         item_free(&c->held[i]);
     mem_free(c->held);
     c->held = NULL;
@@ -81,7 +81,8 @@ static void drop_held(struct lift_trainer *c)
 }
 
 /* Validation samples come first; they are kept until the last is there, as
- * the loop takes its first step only after it. They may come in any order. */
+ * the loop takes its first step only after it. They may come in any order, and
+ * twice, but are used in the stream's: sums of floats depend on it. */
 static enum err_code begin(struct lift_trainer *c, const struct item *it,
                            struct err *e)
 {
@@ -91,23 +92,22 @@ static enum err_code begin(struct lift_trainer *c, const struct item *it,
         c->begun = true;
         return OK;
     }
-    if (at < 0 || at >= vals)
-        return OK;
-    if (!c->held)
+    if (!c->held) {
         c->held = mem_calloc((size_t)vals, sizeof(struct item *));
-    struct item *copy = c->held ? item_child(it, e) : NULL;
-    if (!copy)
-        return err_set(e, ERR_NOMEM, "no memory for held-back samples");
-    if (c->n_held == vals) { /* one came twice */
-        item_free(&copy);
-        return OK;
+        c->vals = vals;
     }
-    c->held[c->n_held++] = copy;
-    if (c->n_held < vals)
+    if (!c->held)
+        return err_set(e, ERR_NOMEM, "no memory for held-back samples");
+    /* Another count is refused by the loop. */
+    if (at < 0 || at >= vals || vals != c->vals || c->held[at])
+        return OK;
+    c->held[at] = item_child(it, e);
+    if (!c->held[at])
+        return err_set(e, ERR_NOMEM, "no memory for held-back samples");
+    if (++c->n_held < vals)
         return OK;
     c->begun = true;
-    enum err_code r =
-        lift_train_components(&c->net, c->held, (size_t)c->n_held, e);
+    enum err_code r = lift_train_components(&c->net, c->held, (size_t)vals, e);
     drop_held(c);
     return r;
 }
@@ -183,6 +183,7 @@ static const struct stage_desc desc = {
     .kind = STAGE_SINK,
     .in = in_ports,
     .params = params,
+    .aside = "out checkpoint-every log-every sheet-every",
     .ctx_size = sizeof(struct lift_trainer),
     .open = open_,
     .transform = transform,

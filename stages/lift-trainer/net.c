@@ -63,7 +63,8 @@ enum err_code lift_train_new(struct lift_train *n,
     }
     nn_graph_free(&g);
     for (int i = 0; i < LIFT_INS && !r; i++) {
-        n->in[i] = mem_aligned((size_t)n->batch * size[i] * sizeof(float));
+        n->in[i] =
+            mem_aligned((size_t)(n->batch + 1) * size[i] * sizeof(float));
         if (!n->in[i])
             r = err_set(e, ERR_NOMEM, "no memory for a batch");
     }
@@ -205,8 +206,8 @@ static enum err_code judge(const struct lift_train *n, struct nn_net *use,
     float xyz[3 * LANDMARKS], rot[9], *out[] = {xyz, rot};
     float *to[LIFT_INS];
     struct face_frame f;
-    for (int i = 0; i < LIFT_INS; i++) /* the batch's first row is free now */
-        to[i] = n->in[i];
+    for (int i = 0; i < LIFT_INS; i++) /* the batch may be waiting half full */
+        to[i] = n->in[i] + (size_t)n->batch * n->size[i];
     enum err_code r = fill(n, it, to, &f, e);
     const float *in[] = {to[LIFT_IN_X]}, *q = to[LIFT_IN_POINTS];
     if (!r)

@@ -26,8 +26,8 @@ struct lift_train {
     struct nn_train *plan;
     int64_t batch;
     size_t size[LIFT_INS]; /* floats a row */
-    float *in[LIFT_INS];
-    double yaw_mae; /* of the last validation, degrees */
+    float *in[LIFT_INS];   /* batch + 1 rows: the last one is for validation */
+    double yaw_mae;        /* of the last validation, degrees */
 };
 
 enum err_code lift_train_new(struct lift_train *n,

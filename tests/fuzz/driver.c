@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "lib/base/file.h"
@@ -46,13 +47,20 @@ static void write_crash(void)
 static void died(int sig)
 {
     write_crash();
-    (void)signal(sig == SIGALRM ? SIGABRT : sig, SIG_DFL);
-    (void)raise(sig == SIGALRM ? SIGABRT : sig);
+    (void)signal(sig == SIGPROF ? SIGABRT : sig, SIG_DFL);
+    (void)raise(sig == SIGPROF ? SIGABRT : sig);
 }
 
 /* Sanitizers end the program without a signal. */
 void __sanitizer_set_death_callback(void (*callback)(void))
     __attribute__((weak));
+
+/* In CPU time, so that a busy machine does not count. */
+static void limit(time_t seconds)
+{
+    const struct itimerval t = {.it_value = {.tv_sec = seconds}};
+    (void)setitimer(ITIMER_PROF, &t, NULL);
+}
 
 static bool run_one(const uint8_t *data, size_t n, const char *what)
 {
@@ -64,9 +72,9 @@ static bool run_one(const uint8_t *data, size_t n, const char *what)
     if (n)
         memcpy(p, data, n);
     now = (struct input){p, n};
-    (void)alarm(10);
+    limit(10);
     (void)LLVMFuzzerTestOneInput(p, n);
-    (void)alarm(0);
+    limit(0);
     bool fine = mem_live() == live + 1;
     if (!fine) {
         (void)fprintf(stderr, "%s: %lld blocks of memory not given back\n",
@@ -100,7 +108,7 @@ static bool add_path(const char *path)
         (void)fprintf(stderr, "%s\n", e.text);
         return false;
     }
-    bool fine = true;
+    bool fine = file_list_whole(&l, &e) == OK;
     for (size_t i = 0; i < l.n && fine; i++) {
         char *full = path_join(path, l.names[i]);
         fine = full && add(full);
@@ -192,11 +200,11 @@ int main(int argc, char **argv)
         return 2;
     }
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT,
-                                  SIGFPE,  SIGILL, SIGALRM};
+                                  SIGFPE,  SIGILL, SIGPROF};
     if (__sanitizer_set_death_callback)
         __sanitizer_set_death_callback(write_crash);
     for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
-        if (!__sanitizer_set_death_callback || signals[k] == SIGALRM ||
+        if (!__sanitizer_set_death_callback || signals[k] == SIGPROF ||
             signals[k] == SIGABRT)
             (void)signal(signals[k], died);
     for (; i < argc && fine; i++)

@@ -10,7 +10,7 @@ for target in "$BUILD"/fuzz/fuzz_*; do
 	name=$(basename "$target")
 	mkdir -p "$BUILD/corpus/$name"
 	printf '%s: ' "$name"
-	if "$target" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 \
+	if "$target" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=60 \
 		-rss_limit_mb=2048 -artifact_prefix="$BUILD/$name-" \
 		"$BUILD/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}" \
 		> "$BUILD/$name.log" 2>&1

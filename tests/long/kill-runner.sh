@@ -4,6 +4,8 @@
 set -eu
 BUILD=${BUILD:-build}
 ROUNDS=${ROUNDS:-6}
+. tests/support/wait.sh
+fail() { echo "FAILED: $*" >&2; exit 1; }
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 facet=$BUILD/facet
@@ -14,7 +16,9 @@ tree() { # the store's files, without its journal
 		-exec md5sum {} + | sort -k 2)
 }
 pre() { "$facet" run --quiet pipelines/preprocess.yaml --set videos="$tmp/clips" --set out="$1"; }
+began=$(date +%s%N)
 pre "$tmp/calm" > "$tmp/log" 2>&1
+calm=$(($(date +%s%N) - began))
 tree "$tmp/calm" > "$tmp/want"
 round=0
 kills=0
@@ -24,7 +28,9 @@ while [ $round -lt "$ROUNDS" ]; do
 	while :; do
 		pre "$out" > "$tmp/log" 2>&1 &
 		pid=$!
-		sleep "$(awk -v s="$(od -An -N2 -tu2 /dev/urandom)" 'BEGIN {print 0.05 + s / 65536 * 1.2}')"
+		# Up to half as long again as a whole run takes now.
+		sleep "$(awk -v s="$(od -An -N2 -tu2 /dev/urandom)" -v ns="$calm" \
+			'BEGIN {print 0.05 + s / 65536 * 1.5e-9 * ns}')"
 		if kill -9 $pid 2> /dev/null; then kills=$((kills + 1)); fi
 		rc=0
 		wait $pid 2> /dev/null || rc=$?
@@ -33,12 +39,8 @@ while [ $round -lt "$ROUNDS" ]; do
 	[ $rc -eq 0 ] || { cat "$tmp/log"; echo "round $round: status $rc"; exit 1; }
 	tree "$out" | diff "$tmp/want" - || { echo "round $round: the store differs"; exit 1; }
 done
-sleep 1
-for p in /proc/[0-9]*/cmdline; do
-	if tr '\0' ' ' < "$p" 2> /dev/null | grep -q -- "$tmp"; then
-		case $p in /proc/$$/*) continue ;; esac
-		echo "a process is left: $(tr '\0' ' ' < "$p")"
-		exit 1
-	fi
-done
+# The pattern is kept out of grep's own command line.
+echo "$tmp/killed" > "$tmp/pattern"
+none_left() { ! grep -qsFaf "$tmp/pattern" /proc/[0-9]*/cmdline; }
+wait_for "all processes of killed runs go" none_left
 echo "$ROUNDS stores killed $kills times: the same bytes"

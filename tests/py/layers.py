@@ -30,7 +30,7 @@ OUTSIDE = [
     (r"yaml", r"lib/flow/yaml\.c"),
     (r"dnnl|oneapi", r"lib/nn/dnnl\w*\.[ch]"),
     (r"cblas|openblas|lapack", r"lib/nn/gemm\.c"),
-    (r"png|jpeglib|jerror|turbojpeg", r"lib/media/image\w*\.[ch]"),
+    (r"png|jpeglib|jerror|turbojpeg|webp/|libheif/", r"lib/media/image\w*\.[ch]"),
     (r"xxhash", r"lib/data/\w+\.c"),
     (r"zip\.h|zlib", r"lib/nn/torch_zip\.c"),
 ]

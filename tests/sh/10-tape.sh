@@ -128,10 +128,10 @@ answers 3 "x: f32[2] needs 2 values, there are 1" \
 answers 3 "x: '3' follows the value" "$facet" tape make 'x=f32[2]:1,2,3'
 answers 3 "'256' is not a u8" "$facet" tape make 'x=u8[1]:256'
 printf '1,2\n3,four\n' > bad.csv
-answers 3 "'bad.csv', row 2, column 2: 'four' is not a number" \
+answers 3 "'bad.csv' line 2 column 2: 'four' is not a number" \
 	"$facet" tape make x=bad.csv
 printf '1,2\n3\n' > bad.csv
-answers 3 "record 2 has 1 columns" "$facet" tape make x=bad.csv
+answers 3 "line 2 has 1 columns" "$facet" tape make x=bad.csv
 printf 'item:\n a i64 1\n a i64 2\n' > bad.txt
 answers 3 "'bad.txt': line 3: field 'a' occurs twice" \
 	"$facet" tape make --text bad.txt

@@ -17,7 +17,7 @@ answers() {
 	[ "$got" -eq "$status" ] || fail "exit $got: $*"
 	grep -qF -- "$text" out.txt || fail "no '$text': $*"
 }
-short="--seconds 0.02 --windows 2 --max-windows 3 --timeout 30"
+short="--seconds 0.02 --windows 2 --max-windows 3 --timeout 3600"
 
 "$facet" tape make -o in.tape 'landmarks=f32[68,3]:noise 1' i=i64:1 \
 	'frame=u8[64,64,3]:noise 2' -- 'landmarks=f32[68,3]:noise 3' i=i64:2

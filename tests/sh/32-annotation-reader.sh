@@ -155,7 +155,7 @@ mkdir bad
   echo "good.jpg$(points 50)"
 } > bad/landmarks.csv
 answers 1 "nan.jpg" "$reader" --stdio --root bad
-for why in "record 3: 3 columns, 137 expected" "record 4 column 5: 'nan' is no coordinate" \
+for why in "line 3: 3 columns, 137 expected" "line 4 column 5: 'nan' is no number" \
 	"'1e30' is no coordinate" "within one pixel"; do
 	grep -qF -- "$why" err.txt || { cat err.txt; fail "no '$why'"; }
 done

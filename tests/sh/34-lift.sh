@@ -5,6 +5,7 @@ set -eu
 facet=$(pwd)/$BUILD/facet
 . "$(pwd)/tests/support/field.sh"
 sampler=$(pwd)/$BUILD/stages/head-model-sampler
+trainer=$(pwd)/$BUILD/stages/lift-trainer
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -65,4 +66,36 @@ train --set out="$dir/two" --set samplers=2
 cut -d, -f1-7 "$dir/run/epochs.csv" > "$dir/e1"
 cut -d, -f1-7 "$dir/two/epochs.csv" > "$dir/e2"
 diff "$dir/e1" "$dir/e2" || fail "two samplers train another network"
+
+# In whatever order samples come, held-back ones among them, and if some come
+# twice: the same weights, bit for bit.
+"$sampler" --stdio --val 90 --epoch-size 160 --epochs 1 > "$dir/straight.tape"
+part() { "$facet" tape cat --skip "$1" -n "$2" "$dir/straight.tape"; }
+part 0 60 > "$dir/1"; part 60 30 > "$dir/2"; part 90 100 > "$dir/3"; part 190 60 > "$dir/4"
+"$facet" tape cat "$dir/2" "$dir/2" "$dir/4" "$dir/1" "$dir/3" > "$dir/turned.tape"
+for t in straight turned; do
+	mkdir "$dir/$t"
+	(cd "$dir/$t" && FACET_THREADS=1 "$trainer" --stdio --out run --epochs 1 --batch 16 --width 16 \
+		--blocks 1 --codes 12 < "$dir/$t.tape" > "$dir/log" 2>&1) ||
+		{ cat "$dir/log" >&2; fail "$t"; }
+done
+cmp "$dir/straight/run/model.safetensors" "$dir/turned/run/model.safetensors" ||
+	fail "samples in another order train another network"
+
+# An epoch that ends in the middle of a batch: what was put before the
+# validation is still there after it. Going on from there puts it again.
+"$sampler" --stdio --val 20 --epoch-size 36 --epochs 2 > "$dir/straight.tape"
+"$facet" tape cat -n 56 "$dir/straight.tape" > "$dir/cut.tape"
+lift() { # TAPE FOLDER
+	mkdir -p "$dir/$2"
+	(cd "$dir/$2" && FACET_THREADS=1 "$trainer" --stdio --out run --epochs 2 --batch 16 \
+		--width 16 --blocks 1 --codes 12 < "$dir/$1.tape" > "$dir/log" 2>&1) ||
+		{ cat "$dir/log" >&2; fail "$1"; }
+}
+lift straight odd
+lift cut again
+lift straight again
+grep -q 'going on after epoch 1, step 2' "$dir/log" || { cat "$dir/log" >&2; fail "not gone on"; }
+cmp "$dir/odd/run/model.safetensors" "$dir/again/run/model.safetensors" ||
+	fail "going on in the middle of a batch trains another network"
 echo "ok, yaw MAE $mae deg after a few seconds"

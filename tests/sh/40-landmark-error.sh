@@ -24,7 +24,7 @@ grep -q 'no face was found in 2' "$tmp/out" || { cat "$tmp/out"; exit 1; }
 printf 'path,x0\nflat.ppm,1\n' > "$tmp/d/landmarks.csv"
 rc=0
 "$BUILD/stages/annotation-reader" --stdio --root "$tmp/d" > /dev/null 2> "$tmp/e" || rc=$?
-[ $rc -ne 0 ] && grep -q 'landmarks.csv.* record 2.*137 expected' "$tmp/e" || { cat "$tmp/e"; exit 1; }
+[ $rc -ne 0 ] && grep -q 'landmarks.csv.* line 2.*137 expected' "$tmp/e" || { cat "$tmp/e"; exit 1; }
 # A model that is not there: the folders searched are named.
 rc=0
 "$BUILD/stages/landmarker" --stdio --model no-such < /dev/null > /dev/null 2> "$tmp/e" || rc=$?

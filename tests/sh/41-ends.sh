@@ -4,11 +4,13 @@
 set -eu
 facet=$PWD/$BUILD/facet
 stages=$PWD/$BUILD/tests/stages
+. "$PWD/tests/support/wait.sh"
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+run=$(run_folder)
+trap 'rm -rf "$dir" "$run"' EXIT
 cd "$dir"
-mkdir run mine
-export XDG_RUNTIME_DIR="$dir/run"
+mkdir mine
+export XDG_RUNTIME_DIR="$run"
 export FACET_STAGES="$stages:$dir/mine"
 
 fail() {
@@ -16,32 +18,21 @@ fail() {
 	[ -f err ] && tail -n 20 err >&2
 	exit 1
 }
-# Processes of this test: all run with FACET_STAGES of this folder.
-mine() {
-	grep -lzs "^FACET_DIR=$dir/run" /proc/[0-9]*/environ | cut -d/ -f3
-}
-none_left() {
-	i=0
-	while [ -n "$(mine)" ]; do
-		i=$((i + 1))
-		[ $i -lt 40 ] || fail "$1: processes are left: $(mine)"
-		sleep 0.05
-	done
-}
+none_left() { wait_for "$1: all processes go" none_run "$run"; }
 run() {
 	want=$1 name=$2
 	shift 2
 	rm -f lines
 	got=0
-	timeout 60 "$facet" run "$name.yaml" "$@" > out 2> err || got=$?
+	"$facet" run "$name.yaml" "$@" > out 2> err || got=$?
 	[ "$got" -eq "$want" ] || fail "$name $*: exit status $got, wanted $want"
 	none_left "$name $*"
-	[ -z "$(ls run)" ] || fail "$name $*: the run's folder stays"
+	[ -z "$(ls "$run")" ] || fail "$name $*: the run's folder stays"
 }
 
 cat > chain.yaml <<'Y'
 version: 1
-vars: {n: 1000000, crash: -1, leave: -1, fail-open: no, sleep: 0}
+vars: {n: 1000000000, crash: -1, leave: -1, fail-open: no, sleep: 0}
 stages:
   src: {run: t-count, with: {n: "${n}"}}
   work:
@@ -90,39 +81,37 @@ grep -q '^sink .* 100 ' err || fail "hang in close: no table"
 cat > mine/mute <<'S'
 #!/bin/sh
 case "$*" in
-*--describe*) sed 's/^name: .*/name: mute/' "$(dirname "$0")/../t-work.describe" ;;
-*) exec sleep 60 ;;
+*--describe*) sed 's/^name: .*/name: mute/' "$(dirname "$0")/../t-count.describe" ;;
+*) exec sleep 100000 ;;
 esac
 S
 chmod +x mine/mute
-"$stages/t-work" --describe > t-work.describe
-sed 's/run: t-work/run: mute/' chain.yaml > mute.yaml
-run 3 mute --start-timeout 2
-grep -q "stage 'work.0' (mute) was started but did not answer within 2 s" err ||
+"$stages/t-count" --describe > t-count.describe
+# The first of all that do not answer is named: it is the first one here, so
+# that a busy machine names no other.
+sed 's/run: t-count/run: mute/' chain.yaml > mute.yaml
+run 3 mute --start-timeout 1
+grep -q "stage 'src' (mute) was started but did not answer within 1 s" err ||
 	fail "mute: no clear reason"
 # It talks, then dies before it says hello.
-sed -i 's/exec sleep 60/echo about to die >\&2; exit 9/' mine/mute
+sed -i 's/exec sleep 100000/echo about to die >\&2; exit 9/' mine/mute
 run 3 mute
-grep -q "^work.[01]: about to die" err || fail "its last words are lost"
-grep -q "stage 'work' .* exited with status 9" err || fail "early exit"
+grep -q "^src: about to die" err || fail "its last words are lost"
+grep -q "stage 'src' .* exited with status 9" err || fail "early exit"
 
-# Signals: status 128 + signal, within a few seconds, nothing left.
-start() { # start N_LINES [argument...]: until so many have come through
-	want=$1
+# Signals: status 128 + signal, nothing left.
+started() { [ "$(run_pids "$run" | wc -l)" -eq 4 ] && [ -e lines ]; }
+start() { # start NAME [argument...]: until it is under way
+	name=$1
 	shift
 	rm -f lines
-	env --default-signal=INT "$facet" run chain.yaml "$@" > out 2> err &
+	env --default-signal=INT "$facet" run "$name.yaml" "$@" > out 2> err &
 	runner=$!
-	i=0
-	until [ "$(mine | wc -l)" -eq 4 ] && [ -e lines ]; do
-		i=$((i + 1))
-		[ $i -lt 400 ] || fail "the run does not start"
-		sleep 0.02
-	done
-	while [ "$want" -gt 0 ] && [ ! -s lines ]; do sleep 0.02; done
+	wait_for "the run starts" started
 }
 for s in INT TERM; do
-	start 1
+	start chain
+	wait_for "items come through" test -s lines
 	kill -$s $runner
 	got=0
 	wait $runner || got=$?
@@ -131,15 +120,20 @@ for s in INT TERM; do
 	[ "$got" -eq "$want" ] || fail "SIG$s: status $got, wanted $want"
 	none_left "SIG$s"
 	grep -q '^stopping' err || fail "SIG$s: says nothing"
-	[ -z "$(ls run)" ] || fail "SIG$s: the run's folder stays"
+	[ -z "$(ls "$run")" ] || fail "SIG$s: the run's folder stays"
 done
 # A stage in a long transform does not hold the stop up for ever, and a second
 # signal does not wait for it.
+sed 's/"${sleep}"}/"${sleep}", note: entered}/' chain.yaml > long.yaml
 for again in no yes; do
-	start 0 --set sleep=600000
+	rm -f entered
+	start long --set sleep=600000
+	wait_for "the transform is entered" test -e entered
 	kill -INT $runner
-	# On a busy machine it may have stopped before the second one.
-	[ $again = no ] || { sleep 0.2; kill -INT $runner 2> /dev/null || true; }
+	if [ $again = yes ]; then
+		wait_for "the runner hears the first" grep -q '^stopping' err
+		kill -INT $runner 2> /dev/null || true # it may be through by now
+	fi
 	got=0
 	wait $runner || got=$?
 	[ "$got" -eq 130 ] || fail "long transform: status $got"
@@ -148,9 +142,10 @@ done
 
 # kill -9 of the runner: no process is left, and the next run removes the
 # folder.
-start 1
+start chain
+wait_for "items come through" test -s lines
 kill -9 $runner
 wait $runner 2> /dev/null || true
 none_left "kill -9"
-[ "$(ls run | wc -l)" -eq 1 ] || fail "kill -9: where is the run's folder?"
+[ "$(ls "$run" | wc -l)" -eq 1 ] || fail "kill -9: where is the run's folder?"
 run 0 chain --set n=10

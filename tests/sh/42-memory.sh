@@ -5,44 +5,46 @@
 set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/tests/stages"
+. "$PWD/tests/support/wait.sh"
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+run=$(run_folder)
+trap 'rm -rf "$dir" "$run"' EXIT
 cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
+export XDG_RUNTIME_DIR="$run"
+fail() { echo "FAILED: $*" >&2; cat err >&2; exit 1; }
 # Freed memory that a sanitizer holds back is not growth.
 export ASAN_OPTIONS="quarantine_size_mb=1:${ASAN_OPTIONS:-}"
 cat > slow.yaml <<'Y'
 version: 1
-vars: {n: 10}
+vars: {n: 10, last: 9999}
 stages:
   src: {run: t-count, with: {n: "${n}", bytes: 20000}}
   many: {run: t-work, from: src, with: {children: 1000}}
-  slow: {run: t-collect, from: many, with: {file: lines, sleep-us: 50}}
+  gate: {run: t-gate, from: many, with: {after: "${last}", held: held, go: go}}
+  slow: {run: t-collect, from: gate, with: {file: lines, sleep-us: 50}}
 Y
 
-# Peak memory (KiB) of each process of a run of $1 items, sorted by process.
+# Peak memory (KiB) of each process of a run of $1 * 1000 items, sorted by
+# process: VmHWM is the kernel's own running maximum, read when all but the last
+# item are through and that one is held up, so that all processes are there.
 peaks() {
-	rm -f lines hwm
-	"$facet" run slow.yaml --set n="$1" > out 2> err &
+	rm -f lines held go
+	"$facet" run slow.yaml --set n="$1" --set last=$(($1 * 1000 - 1)) > out 2> err &
 	runner=$!
-	# VmHWM is the kernel's own running maximum; the last look counts.
-	while kill -0 $runner 2> /dev/null; do
-		for p in $(grep -lzs "^FACET_DIR=$dir/run" /proc/[0-9]*/environ |
-			cut -d/ -f3) $runner; do
-			awk -v p="$p" '/^Name/ {n = $2} /^VmHWM/ {print n, $2}' \
-				"/proc/$p/status" 2> /dev/null >> hwm || true
-		done
-		sleep 0.05
-	done
-	wait $runner || { cat err >&2; exit 1; }
-	[ "$(wc -l < lines)" -eq $(($1 * 1000)) ] || { cat err >&2; exit 1; }
-	awk '$2 > m[$1] {m[$1] = $2} END {for (n in m) print n, m[n]}' hwm | sort
+	# What the gate has sent on may still be on its way, but no more than the
+	# windows hold: what is measured does not change any more.
+	wait_for "the last item" test -e held
+	for p in $(run_pids "$run") $runner; do
+		awk '/^Name/ {n = $2} /^VmHWM/ {print n, $2}' "/proc/$p/status"
+	done | sort
+	touch go
+	wait $runner || fail "status $?"
+	[ "$(wc -l < lines)" -eq $(($1 * 1000)) ] || fail "lines are missing"
 }
 peaks 10 > few
 peaks 100 > many
 join few many | tee both
-[ "$(wc -l < both)" -eq 4 ]
+[ "$(wc -l < both)" -eq 5 ]
 # 20 MB of room for buffers that fill in their own time; without flow control
 # 100,000 items are 2 GB.
 awk '$3 > $2 + 20000 {print "FAILED: " $1 " grows: " $2 " to " $3 " KiB"; bad = 1}

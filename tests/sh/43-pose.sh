@@ -47,7 +47,7 @@ grep -q "yaw_deg is no angle" "$dir/log" || fail "the reason is not told"
 pose 3 --set data="$dir/d" --set split=nobody
 echo "path,angle" > "$dir/d/index.csv"
 if stage pose-reader --root "$dir/d" > /dev/null 2> "$dir/e"; then fail "no yaw_deg"; fi
-grep -q "index.csv' record 1: no columns" "$dir/e" || { cat "$dir/e" >&2; fail "the reason"; }
+grep -q "index.csv' line 1: no columns" "$dir/e" || { cat "$dir/e" >&2; fail "the reason"; }
 
 # The lifter alone: jaw points come off the outline, the rest stays about where
 # it was; pitch and roll have the right sign.

@@ -9,24 +9,20 @@ set -eu
 facet=$PWD/$BUILD/facet
 export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
 root=$PWD
+. "$root/tests/support/wait.sh"
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+run=$(run_folder)
+trap 'rm -rf "$dir" "$run"' EXIT
 cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
+export XDG_RUNTIME_DIR="$run"
 fail() {
 	echo "FAILED: $*" >&2
 	[ -f err ] && tail -n 20 err >&2
 	exit 1
 }
-none_left() {
-	i=0
-	while grep -lzsq "^FACET_ENDPOINT=ipc://$dir/run" /proc/[0-9]*/environ; do
-		i=$((i + 1))
-		[ $i -lt 40 ] || fail "$1: processes are left"
-		sleep 0.05
-	done
-}
+command_runs() { grep -lzsq "^FACET_ENDPOINT=ipc://$run" /proc/[0-9]*/environ; }
+all_gone() { none_run "$run" && ! command_runs; }
+none_left() { wait_for "$1: all processes go" all_gone; }
 
 cat > turn.yaml <<Y
 version: 1
@@ -114,24 +110,27 @@ grep -q '^c: printed sink$' err || fail "what it prints is lost"
 [ "$(wc -l < lines)" -eq 8 ] || fail "three: second port"
 [ "$(grep -l 'error_code: noface' dead/b/*.txt | wc -l)" -eq 4 ] || fail "dead"
 none_left "three"
+# One that dies fails the item that it had, and is started anew.
 got=0
 "$facet" run three.yaml --set die=7 > out 2> err || got=$?
+[ $got -eq 1 ] || fail "die: exit status $got"
+grep -q "exited with status 5" dead/b/*.txt || fail "die: no letter"
+grep -q '^sink saw 7$' out || fail "die: the run did not go on: $(cat out)"
+none_left "die"
+sed 's/^  b: {/&restart: 0, /' three.yaml > once.yaml
+got=0
+"$facet" run once.yaml --set die=7 > out 2> err || got=$?
 [ $got -eq 3 ] || fail "die: exit status $got"
-grep -q "^facet run: stage 'b': .*three.py.* exited with status 5" err ||
-	grep -q "^facet run: stage 'b': .* exited with status 5" err || fail "die: reason"
+grep -q "^facet run: stage 'b': .* exited with status 5, while working on item [0-9a-f]\{32\}" err ||
+	fail "die: reason"
 none_left "die"
 
 # kill -9 of the runner takes the commands under the bridges along.
-sed "s/^  a: .*/  a: {run: t-count, with: {n: 1000000}}/
+sed "s/^  a: .*/  a: {run: t-count, with: {n: 1000000000}}/
 s/fussy\"/sink\"/; /^  [cd]:/d" three.yaml > long.yaml
 "$facet" run long.yaml > out 2> err &
 runner=$!
-i=0
-until grep -lzsq "^FACET_ENDPOINT=ipc://$dir/run" /proc/[0-9]*/environ; do
-	i=$((i + 1))
-	[ $i -lt 400 ] || fail "the bridge does not start"
-	sleep 0.02
-done
+wait_for "the command starts" command_runs
 kill -9 $runner
 wait $runner 2> /dev/null || true
 none_left "kill -9"

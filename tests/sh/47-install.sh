@@ -25,3 +25,10 @@ done
 "$usr/bin/facet" run -q "$share/pipelines/preprocess.yaml" --set videos=clips \
 	--set out=pairs --set frames=2
 [ "$(find pairs -name 'pose_*.png' | wc -l)" -eq 2 ]
+# Stages in Python find facet.py, and so does who imports it.
+[ -L "$usr/lib/python3/dist-packages/facet.py" ]
+if "$PYTHON" -c '
+import zmq, msgpack, numpy' 2> /dev/null; then
+	"$usr/bin/facet" run -q "$share/examples/blur.yaml" --set heads=1 > log 2>&1 ||
+		{ cat log; exit 1; }
+fi

@@ -68,10 +68,14 @@ answers 2 "p.yaml:2:18: error: variable 'out' must be set: --set out=..." \
 	"$facet" check p.yaml
 answers 2 "p.yaml:4:38: error: stage 'src', parameter 'count': -1 is not >= 0" \
 	"$facet" check p.yaml --set out=o --set count=-1
-answers 2 "cannot open 'q.yaml'" "$facet" check q.yaml
-answers 2 "no pipeline FILE" "$facet" check
+answers 2 "no pipeline 'q' in this folder" "$facet" check q.yaml
+answers 2 "which pipeline?" "$facet" check
 answers 2 "did you mean '--verbose'" "$facet" check p.yaml --verbos
-answers 2 "one FILE, please" "$facet" check p.yaml p.yaml
+cp p.yaml q.yaml
+answers 2 "one pipeline, please" "$facet" graph p.yaml p.yaml
+answers 0 "q.yaml: 4 stages, 4 links: sound" \
+	"$facet" check p.yaml q.yaml --set out=o
+grep -q '^p.yaml: .*sound$' said || fail "only one of two files"
 answers 2 "--set needs NAME=VALUE" "$facet" check p.yaml --set
 # every fault in one go
 sed -e 's/halves/halvse/' -e 's/from: half.failed/from: hafl/' p.yaml > q.yaml
@@ -108,6 +112,14 @@ grep -q '^halves  *transform' said || fail "no halves"
 grep -q '^numbers  *source  *Counts up$' said || fail "no summary"
 grep -q "other is no stage: .* ended with status 9: no such flag" said ||
 	fail "no reason for other"
+printf '#!/bin/sh\nsleep 100000\n' > s/other
+answers 0 "other is no stage: 's/other --describe' did not end within 1 s" \
+	env FACET_START_TIMEOUT=1 "$facet" stages
+rm s/other
+answers 2 "FACET_START_TIMEOUT: '1h' is no number of seconds" \
+	env FACET_START_TIMEOUT=1h "$facet" run p.yaml
+answers 2 "FACET_EXIT_TIMEOUT: '0' is no number of seconds" \
+	env FACET_EXIT_TIMEOUT=0 "$facet" run p.yaml
 answers 0 "n i64, half f64?" "$facet" stages keep
 grep -q -- '--root path  \[required\]' said || fail "no parameter"
 answers 2 "did you mean 'halves'" "$facet" stages halvs
@@ -125,6 +137,11 @@ done
 
 # Each pipeline file of the project is sound, whatever its variables are.
 unset FACET_STAGES
+mkdir x # what any variable names
+for model in s3fd-619a316812 3DFAN4-7835d9f11d depth-2a464da4ea; do
+	touch x/$model.safetensors # weights that do not ship
+done
+export FACET_MODELS=x
 for p in "$pipelines"/*.yaml; do
 	set -- "$p"
 	for var in $("$facet" check "$p" 2>&1 |

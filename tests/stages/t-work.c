@@ -3,12 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/flow/stage.h"
 
 struct ctx {
     int64_t children, sleep_ms, fail_every, fail_attempts, crash_at, exit_at;
     int64_t close_ms, huge_at;
     bool fail_late, fail_open, crash_close, report;
+    const char *note;
 };
 
 static enum err_code open_stage(void *ctx, struct stage *s, struct err *e)
@@ -60,6 +62,8 @@ static enum err_code transform(void *ctx, struct stage *s,
     struct ctx *c = ctx;
     for (size_t i = 0; i < n; i++) {
         int64_t v = item_i64(in[i], "i", -1);
+        if (*c->note && file_write_atomic(c->note, "", 0, e))
+            return e->code;
         if (c->sleep_ms)
             usleep((useconds_t)c->sleep_ms * 1000);
         if (v == c->crash_at)
@@ -99,6 +103,8 @@ static const struct stage_param params[] = {
      NULL, "items out for each one in"},
     {"sleep-ms", PARAM_INT, offsetof(struct ctx, sleep_ms), "0", 0, 1e6, NULL,
      "ms", "time each item takes"},
+    {"note", PARAM_PATH, offsetof(struct ctx, note), "", 0, 0, NULL, NULL,
+     "a file that is made before that time"},
     {"fail-every", PARAM_INT, offsetof(struct ctx, fail_every), "0", 0, 1e9,
      NULL, NULL, "fail those that this divides"},
     {"fail-attempts", PARAM_INT, offsetof(struct ctx, fail_attempts), "0", 0,

@@ -1,0 +1,164 @@
+/* What of a listing is to be done. */
+#include "lib/store/due.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/data/recipe.h"
+#include "lib/store/done.h"
+#include "lib/store/keys.h"
+#include "lib/store/sheet.h"
+#include "lib/store/sources.h"
+
+/* Where results lie, and the sinks of this run that write there. */
+struct place {
+    char *root;
+    char (*recipes)[RECIPE_HASH];
+    size_t n;
+    bool keep;
+};
+
+struct due {
+    enum due_retry retry;
+    struct place store, sheets;
+    struct store_done *table; /* NULL: no store */
+    struct sources *sources;
+    char hash[33];
+    struct due_counts counts;
+};
+
+static enum err_code find_place(struct place *p, const char *root,
+                                const char *sinks, struct err *e)
+{
+    struct recipe_sink k;
+    p->root = mem_strdup(root);
+    while (p->root && recipe_sink_next(&sinks, &k)) {
+        if (!recipe_same_root(k.root, root))
+            continue;
+        char(*grown)[RECIPE_HASH] =
+            mem_resize(p->recipes, p->n + 1, sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, "no memory for the settings");
+        p->recipes = grown;
+        snprintf(grown[p->n++], sizeof *grown, "%s", k.recipe);
+        p->keep = p->keep || strcmp(k.other, "keep") == 0;
+        if (strcmp(k.other, "apart") == 0) {
+            mem_free(p->root);
+            p->root = path_join(k.root, k.apart);
+        }
+    }
+    return p->root ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+}
+
+enum err_code due_open(const struct due_options *o, struct due **out,
+                       struct err *e)
+{
+    *out = NULL;
+    struct due *d = mem_calloc(1, sizeof *d);
+    if (!d)
+        return err_set(e, ERR_NOMEM, "no memory to look at a store");
+    d->retry = o->retry;
+    enum err_code rc = find_place(&d->store, o->done, o->sinks, e);
+    if (!rc)
+        rc = find_place(&d->sheets, o->sheets, o->sinks, e);
+    if (!rc && *o->done)
+        rc = store_done_load(d->store.root, &d->table, e);
+    if (!rc)
+        rc = sources_open(d->store.root, o->bytes, &d->sources, e);
+    if (rc)
+        due_close(&d);
+    *out = d;
+    return rc;
+}
+
+const char *due_hash(struct due *d, const char *path)
+{
+    struct err ignored;
+    if (sources_hash(d->sources, path, d->hash, &ignored))
+        d->hash[0] = 0;
+    return d->hash;
+}
+
+static enum store_match match(struct due *d, const struct due_source *s,
+                              const struct store_done_entry *en)
+{
+    uint64_t about[2];
+    bool ours = false;
+    for (size_t i = 0; i < d->store.n && !ours; i++)
+        ours = strcmp(d->store.recipes[i], en->recipe) == 0;
+    if (!d->store.n)
+        return STORE_MATCH; /* outside a pipeline: by name alone */
+    if (!ours || en->mixed)
+        return STORE_OTHER_RECIPE;
+    store_about(due_hash(d, s->path), s->set, s->identity, about);
+    return store_done_match(en, en->recipe, about);
+}
+
+/* Is the sheet of a finished picture's views missing, in pieces, or of other
+ * settings? A kill can come between the store's commit and the sheet's. */
+static bool sheet_due(const struct due *d, const struct due_source *s)
+{
+    const struct place *p = &d->sheets;
+    char *rel = mem_printf("%s/%s/sheet_0.png", s->name, s->snippet);
+    char *sheet = rel ? path_join(p->root, rel) : NULL;
+    char *cells =
+        mem_printf("%s/.sheets/%s/%s/0", p->root, s->name, s->snippet);
+    bool is_due = sheet && cells && (!file_exists(sheet) || file_exists(cells));
+    if (sheet && !is_due && p->n && !p->keep)
+        is_due = !keys_known(p->root, SHEET_KEYS, rel,
+                             (const char(*)[33])p->recipes, p->n);
+    mem_free(rel);
+    mem_free(sheet);
+    mem_free(cells);
+    return is_due;
+}
+
+bool due_ask(struct due *d, const struct due_source *s)
+{
+    struct store_done_entry en;
+    bool known =
+        d->table && store_done_find(d->table, s->name, s->snippet, &en);
+    switch (d->retry) {
+    case DUE_ALL:
+        return true;
+    case DUE_FAILED:
+        return known && en.failed;
+    case DUE_NEW:
+        break;
+    }
+    if (!known || !en.finished)
+        return true;
+    enum store_match m = match(d, s, &en);
+    if (m == STORE_MATCH)
+        return *d->sheets.root && en.views && sheet_due(d, s);
+    if (d->store.keep) {
+        d->counts.kept++;
+        return false;
+    }
+    d->counts.recipe += m == STORE_OTHER_RECIPE;
+    d->counts.source += m == STORE_OTHER_SOURCE;
+    return true;
+}
+
+struct due_counts due_counts(const struct due *d)
+{
+    return d->counts;
+}
+
+void due_close(struct due **dp)
+{
+    struct due *d = *dp;
+    if (!d)
+        return;
+    *dp = NULL;
+    store_done_free(&d->table);
+    sources_close(&d->sources);
+    mem_free(d->store.root);
+    mem_free(d->store.recipes);
+    mem_free(d->sheets.root);
+    mem_free(d->sheets.recipes);
+    mem_free(d);
+}

@@ -1,0 +1,235 @@
+"""Pictures in less usual forms: picture_faults.py whole|orientation|alpha|several
+DIR. Run by tests/sh/80-fault-*.sh, which say what each is about."""
+import struct
+import sys
+
+import numpy as np
+from picture_files import (can, exif, ffmpeg, heif, jpeg_exif, mpo, png_chunk,
+                           png_exif, read, read_all, tiff, upright, webp_exif)
+
+dir = sys.argv[2]
+W, H = 70, 48
+SOURCE = ["-f", "lavfi", "-i", f"testsrc2=size={W}x{H}"]
+checks = made = 0
+later = []  # (path, what to do with what it gives)
+
+
+def put(name, data):
+    """A new file for each call, unless it is to be found again."""
+    global made
+    made += 1
+    path = f"{dir}/{made}-{name}" if name.startswith("a.") else f"{dir}/{name}"
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def get(name):
+    with open(f"{dir}/{name}", "rb") as f:
+        return f.read()
+
+
+def check(good, what):
+    global checks
+    checks += 1
+    if not good:
+        sys.exit(f"FAILED: {what}")
+
+
+def taken(path, like, note, what):
+    """One frame with these pixels, and a note with this word ("": none)."""
+    def look(frames, text):
+        check(frames is not None, f"{what}: refused: {text}")
+        check(len(frames) == 1, f"{what}: {len(frames)} frames")
+        check(frames[0].shape == like.shape and (frames[0] == like).all(),
+              f"{what}: other pixels")
+        check(note in text and (note or not text), f"{what}: note '{text}'")
+    later.append((path, look))
+
+
+def refused(path, what):
+    def look(frames, text):
+        check(frames is None, f"{what}: taken with note '{text}'")
+        check(len(text) > 20, f"{what}: refused without a reason: {text}")
+    later.append((path, look))
+
+
+def noticed(path, like, what):
+    """Refused, or with a note, or with all pixels."""
+    later.append((path, lambda some, text: check(
+        some is None or text or (len(some) == 1 and (some[0] == like).all()),
+        f"{what}: other pixels and no note")))
+
+
+def whole():
+    ffmpeg(*SOURCE, "-frames:v", "1", "-q:v", "3", f"{dir}/baseline.jpg")
+    for name in ("baseline",):
+        data = get(f"{name}.jpg")
+        like = read(f"{dir}/{name}.jpg")[0][0]
+        taken(put("a.jpg", data[:-2]), like, "ends early", f"{name}: no EOI")
+        taken(put("a.jpg", data[:-1]), like, "ends early", f"{name}: half of EOI")
+        taken(put("a.jpg", data + b"garbage\0\xff"), like, "", f"{name}: bytes after EOI")
+        for cut in (40, len(data) // 3, len(data) // 2):
+            refused(put("a.jpg", data[:-cut]), f"{name}: {cut} bytes short")
+            refused(put("a.jpg", data[:-cut] + b"\xff\xd9"),
+                    f"{name}: {cut} bytes cut out before EOI")
+    for pix in ("rgb24", "rgba", "gray", "pal8", "rgb48be"):
+        ffmpeg(*SOURCE, "-frames:v", "1", "-pix_fmt", pix, f"{dir}/w.png")
+        data = get("w.png")
+        like = read(f"{dir}/w.png")[0][0]
+        taken(put("a.png", data[:-12]), like, "ends early", f"PNG {pix}: no IEND")
+        taken(put("a.png", data[:-5]), like, "ends early", f"PNG {pix}: half of IEND")
+        taken(put("a.png", data[:-16]), like, "ends early", f"PNG {pix}: no checksum")
+        taken(put("a.png", data + b"garbage"), like, "", f"PNG {pix}: bytes after IEND")
+        refused(put("a.png", data[:-200]), f"PNG {pix}: 200 bytes short")
+        damaged = bytearray(data)
+        damaged[len(data) // 2] ^= 0x55
+        refused(put("a.png", damaged), f"PNG {pix}: a damaged byte")
+        text = bytearray(png_chunk(b"tEXt", b"Title\0x"))
+        text[-1] ^= 1
+        taken(put("a.png", data[:33] + text + data[33:]), like, "damaged chunk",
+              f"PNG {pix}: text with a wrong checksum")
+    # readers of FFmpeg: whole, refused, or with a note - never other pixels alone
+    for ext in ("bmp", "tga", "tiff", "webp", "ppm", "pgm", "jp2", "dpx", "qoi", "sgi",
+                "pcx", "sun", "gif", "avif"):
+        if not can(*SOURCE, "-frames:v", "1", "-update", "1", f"{dir}/t.{ext}"):
+            continue
+        data = get(f"t.{ext}")
+        frames, note = read(f"{dir}/t.{ext}")
+        check(frames is not None, f"{ext}: refused: {note}")
+        for cut in (1, 2, 8, 30, 64, len(data) // 2):
+            noticed(put(f"a.{ext}", data[:-cut]), frames[0], f"{ext} {cut} bytes short")
+    # the header alone
+    for ext in ("jpg", "png", "webp", "bmp", "tiff"):
+        name = {"jpg": "baseline.jpg", "png": "w.png"}.get(ext, f"t.{ext}")
+        for n in range(1, 60, 7):
+            refused(put(f"a.{ext}", get(name)[:n]), f"{ext}: {n} bytes")
+
+
+def orientation():
+    ffmpeg(*SOURCE, "-frames:v", "1", "-q:v", "2", f"{dir}/o.jpg")
+    ffmpeg(*SOURCE, "-frames:v", "1", "-pix_fmt", "rgb24", f"{dir}/o.png")
+    a = read(f"{dir}/o.png")[0][0]
+    put("o.tiff", tiff(a, 1))
+    webp = can(*SOURCE, "-frames:v", "1", "-c:v", "libwebp", "-lossless", "0",
+               f"{dir}/o.webp")
+    makers = {
+        "jpg": lambda o, order: jpeg_exif(get("o.jpg"), exif(o, order)),
+        "png": lambda o, order: png_exif(get("o.png"), exif(o, order)),
+        "tiff": lambda o, order: tiff(a, o, order),
+    }
+    if webp:
+        makers["webp"] = lambda o, order: webp_exif(get("o.webp"), W, H, exif(o, order))
+    for ext, make in makers.items():
+        base = read(f"{dir}/o.{ext}")[0][0]
+        for o in range(1, 9):
+            for order in "<>":
+                taken(put(f"a.{ext}", make(o, order)), upright(base, o), "",
+                      f"{ext}: orientation {o} {order}")
+        for o in (0, 9, 65535):
+            taken(put(f"a.{ext}", make(o, "<")), base, "", f"{ext}: orientation {o}")
+    for codec, ext in (("libx265", "heic"), ("libaom-av1", "avif")):
+        if not can("-f", "lavfi", "-i", f"testsrc2=size=96x64", "-frames:v", "1",
+                   "-c:v", codec, *(["-x265-params", "log-level=none"]
+                                    if codec == "libx265" else []), "-pix_fmt", "yuv420p", f"{dir}/{ext}.mp4"):
+            print(f"no encoder {codec}: {ext} left out")
+            continue
+        mp4 = get(f"{ext}.mp4")
+        frames, why = read(put(f"a.{ext}", heif(mp4, 96, 64)))
+        check(frames is not None, f"{ext}: {why}")
+        base = frames[0]
+        check(base.shape == (64, 96, 3) and base.std() > 30, f"{ext}: no picture")
+        video = read(f"{dir}/{ext}.mp4")[0][0].astype(int)
+        # libheif repeats chroma samples where FFmpeg interpolates: edges differ
+        check(abs(video - base).mean() < 12 and
+              abs((video - base).mean((0, 1))).max() < 2,
+              f"{ext}: not the video's picture")
+        for turn in range(4):
+            taken(put(f"a.{ext}", heif(mp4, 96, 64, turn)), np.rot90(base, turn), "",
+                  f"{ext}: irot {turn}")
+        taken(put(f"a.{ext}", heif(mp4, 96, 64, None, 0)), base[::-1], "", f"{ext}: imir 0")
+        taken(put(f"a.{ext}", heif(mp4, 96, 64, None, 1)), base[:, ::-1], "", f"{ext}: imir 1")
+        for n in (30, 200, len(heif(mp4, 96, 64)) - 400):
+            refused(put(f"a.{ext}", heif(mp4, 96, 64)[:n]), f"{ext}: {n} bytes")
+
+
+def alpha():
+    """Hidden colours of transparent pixels must not show, in any format."""
+    y, x = np.mgrid[0:H, 0:W]
+    a = np.stack([x * 3 % 256, y * 5 % 256, (x * y) % 256, (x * 7 + y * 3) % 256],
+                 -1).astype(np.uint8)
+    a[:8, :, 3] = 0
+    a[8:16, :, 3] = 255
+    want = ((a[..., :3].astype(int) * a[..., 3:] + 127) // 255).astype(np.uint8)
+    put("alpha.rgba", a.tobytes())
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{W}x{H}", "-i", f"{dir}/alpha.rgba"]
+    formats = [("png", []), ("tga", []), ("tiff", []), ("qoi", []), ("mov", ["-c:v", "png"]),
+               ("webp", ["-c:v", "libwebp", "-lossless", "1"]), ("apng", []),
+               ("mkv", ["-c:v", "ffv1", "-pix_fmt", "bgra"]), ("dpx", []), ("sgi", [])]
+    for ext, how in formats:
+        path = f"{dir}/alpha.{ext}"
+        if not can(*raw, *how, path):
+            print(f"no encoder for {ext}")
+            continue
+        frames, why = read(path)
+        check(frames is not None and len(frames) == 1, f"alpha in {ext}: {why}")
+        hidden = a[..., 3] == 0
+        if ext == "webp":  # libwebp may change colours that do not show
+            near = abs(frames[0].astype(int) - want).max() <= 1
+        else:
+            near = (frames[0] == want).all()
+        check(near and (frames[0][hidden] == 0).all(), f"alpha in {ext}: not over black")
+    put("own.tiff", tiff(a, 1))
+    check((read(f"{dir}/own.tiff")[0][0] == want).all(), "alpha in a TIFF of ours")
+    # a gif's transparent pixels
+    ffmpeg(*raw, "-vf", "format=rgba,split[a][b];[a]palettegen[p];[b][p]paletteuse",
+           f"{dir}/alpha.gif")
+    got = read(f"{dir}/alpha.gif")[0][0]
+    check((got[:8] == 0).all(), "transparent pixels of a gif are not black")
+
+
+def several():
+    """Files with more pictures than the one taken say so, or are clips."""
+    ffmpeg(*SOURCE, "-frames:v", "10", "-q:v", "3", f"{dir}/j%02d.jpg")
+    jpegs = [get(f"j{i:02d}.jpg") for i in range(1, 11)]
+    first = read(f"{dir}/j01.jpg")[0][0]
+    for n in (2, 10):
+        frames, note = read(put("raw.mjpeg", b"".join(jpegs[:n])))
+        check(frames is not None and len(frames) == n and not note,
+              f"{n} JPEGs in a row: {len(frames or [])} frames, '{note}'")
+    ffmpeg(*SOURCE, "-frames:v", "1", "-s", "32x24", f"{dir}/small.jpg")
+    taken(put("preview.jpg", jpegs[0] + get("small.jpg")), first, "",
+          "a JPEG with a smaller one behind it")
+    taken(put("a.mpo", mpo(jpegs[0], jpegs[1])), first, "first of 2 pictures", "MPO")
+    ffmpeg(*SOURCE, "-frames:v", "5", "-plays", "0", f"{dir}/moving.apng")
+    frames, note = read(f"{dir}/moving.apng")
+    check(frames is not None and len(frames) == 5, f"animated PNG: {note}")
+    a = read(f"{dir}/j01.jpg")[0][0]
+    taken(put("pages.tiff", tiff(a, 1, "<", 3)), a, "first of 3 pages", "TIFF of 3 pages")
+    loop = bytearray(tiff(a, 1))
+    at = 8 + 2 + 120
+    loop[at:at + 4] = struct.pack("<I", 8)  # the only page follows itself
+    taken(put("loop.tiff", loop), a, "pages", "TIFF whose pages go round")
+    if can(*SOURCE, "-frames:v", "4", "-c:v", "libwebp_anim", "-lossless", "1",
+           "-pix_fmt", "bgra", f"{dir}/anim.webp"):
+        ffmpeg(*SOURCE, "-frames:v", "4", "-pix_fmt", "bgra", "-c:v", "ffv1",
+               f"{dir}/anim.mkv")
+        want = read(f"{dir}/anim.mkv")[0]
+        frames, note = read(f"{dir}/anim.webp")
+        check(frames is not None, f"animated WebP: {note}")
+        check(len(frames) == 4 or "pictures of an animated" in note,
+              f"animated WebP: {len(frames)} frames, note '{note}'")
+        check(all((f == w).all() for f, w in zip(frames, want)),
+              "animated WebP: other pixels")
+        cut = get("anim.webp")
+        cut = cut[:len(cut) // 2]
+        frames, note = read(put("cut.webp", cut))
+        check(frames is None or "ends early" in note,
+              f"animated WebP cut in half: {len(frames or [])} frames, note '{note}'")
+
+
+{"whole": whole, "orientation": orientation, "alpha": alpha,
+ "several": several}[sys.argv[1]]()
+for (_, look), result in zip(later, read_all([path for path, _ in later])):
+    look(*result)
+print(f"{checks} checks")

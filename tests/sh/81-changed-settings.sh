@@ -1,0 +1,179 @@
+# Results follow what they depend on: for each thing that can change, how many
+# files are made anew, kept, and what is said; and with nothing changed nothing
+# is made, and no source is read again.
+# needs: all c:python3 py:msgpack py:numpy py:zmq
+set -eu
+root=$(pwd)
+facet=$root/$BUILD/facet
+tmp=/tmp
+[ -w /dev/shm ] && tmp=/dev/shm
+dir=$(mktemp -d "$tmp/facet-sh-XXXXXX")
+trap '[ -n "${KEEP:-}" ] || rm -rf "$dir"' EXIT
+cd "$dir"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+has() { grep -qF -- "$2" "$1" || { cat "$1"; fail "no '$2' in $1"; }; }
+hasnt() { ! grep -qF -- "$2" "$1" || { cat "$1"; fail "'$2' in $1"; }; }
+
+# stages and weights of our own, to be changed
+mkdir stages models
+for s in catalog frame-sampler head-renderer landmarker pose-drawer sample-writer sample-reader; do
+	cp "$root/$BUILD/stages/$s" stages/
+done
+cp "$root/models/points-128.safetensors" models/
+cp "$root/models/fan1-128.safetensors" models/
+FACET_STAGES=$dir/stages FACET_MODELS=$dir/models
+export FACET_STAGES FACET_MODELS
+
+# three rendered heads as the sources
+cat > heads.yaml <<'W'
+version: 1
+stages:
+  heads: {run: head-renderer, with: {heads: 3, frames: 1, size: 128, fill: 0.7, yaw: 5}}
+  store: {run: sample-writer, from: heads, with: {root: heads, format: png}}
+W
+"$facet" run -q heads.yaml > /dev/null 2> h.err || { cat h.err; fail heads; }
+mkdir -p pictures/a
+for i in 1 2 3; do cp heads/head0000$i/00001/frame_0.png pictures/a/$i.png; done
+
+cat > p.yaml <<'W'
+version: 1
+vars: {model: points-128, retry: none, other: remake, out: out, sources: stamps, radius: 2, identity: first}
+stages:
+  catalog: {run: catalog, with: {root: pictures, media: pictures, done: "${out}", retry: "${retry}", sources: "${sources}", identity: "${identity}"}}
+  frames: {run: frame-sampler, from: catalog, with: {count: 1}}
+  points: {run: landmarker, from: frames, with: {model: "${model}", box: frame, min-score: 0}, threads: 1}
+  poses: {run: pose-drawer, from: points, with: {radius: "${radius}"}}
+  store: {run: sample-writer, from: [poses, points.failed], with: {root: "${out}", other: "${other}"}}
+W
+run() { "$facet" run -q p.yaml "$@" > run.out 2> run.err || { cat run.out run.err; fail "run $*"; }; }
+sums() { (cd "$1" && find . -path ./.facet -prune -o -type f ! -name '*.csv' -exec cksum {} + -o -name 'landmarks*' -exec cksum {} + | sort -k3); }
+# nothing changed: nothing made, nothing said, nothing read
+same() {
+	run "$@"
+	has run.out '3 listed, 3 left out (finished before), 0 to do'
+	has run.out '0 files written, 0 were there, 0 failures'
+	hasnt run.out 'other settings'
+}
+# what changed -- files new, same, replaced -- what is said
+changed() {
+	what=$1 want=$2 say=$3
+	shift 3
+	run "$@"
+	has run.out "$want"
+	has run.out "$say"
+	hasnt run.out 'still there'
+	same "$@"
+	echo "ok: $what: $want"
+}
+told='3 of 3 samples in '\''out'\'' are there from other settings'
+
+run
+has run.out '9 files written, 0 were there, 0 failures'
+same
+sums out > first.txt
+
+# how it is written, where it runs, and what only says where or which: no change
+same --set points.min-score=0.0
+same --set store.overwrite=yes --set store.pose=true
+same --set frames.threads=1 --set catalog.limit=3
+cp -r models moved
+FACET_MODELS=$dir/moved; same; FACET_MODELS=$dir/models
+
+changed 'a parameter' '0 files written, 6 were there, 3 replaced' \
+	"$told (poses.radius: 2 -> 3): made anew" --set radius=3
+changed 'back' '0 files written, 6 were there, 3 replaced' \
+	"$told (poses.radius: 3 -> 2): made anew"
+sums out | diff first.txt - || fail "back again, but other bytes"
+changed 'a model' '0 files written, 3 were there, 6 replaced' \
+	"$told (points.model: points-128 -> fan1-128): made anew" --set model=fan1-128
+changed 'back' '0 files written, 3 were there, 6 replaced' "$told" 
+
+# weights under the same name: the last four bytes are a weight
+"$PYTHON" - models/points-128.safetensors <<'P'
+import sys
+f = open(sys.argv[1], "r+b")
+f.seek(-4000, 2)
+f.write(bytes(4000))
+P
+changed "weights' bytes" '0 files written, 3 were there, 6 replaced' \
+	"$told (points.model: another points-128): made anew"
+cp "$root/models/points-128.safetensors" models/
+changed 'back' '0 files written, 3 were there, 6 replaced' "$told"
+
+# a program: its help text stands for its code (all of it is one text); it is
+# the same when it is stripped
+patch_program() {
+	"$PYTHON" - "$@" <<'P'
+import os, sys
+path, a, b = sys.argv[1], sys.argv[2].encode(), sys.argv[3].encode()
+data = open(path, "rb").read()
+assert a in data and len(a) == len(b)
+os.unlink(path)
+open(path, "wb").write(data.replace(a, b))
+os.chmod(path, 0o755)
+P
+}
+if command -v strip > /dev/null; then
+	strip -o stages/x stages/landmarker && mv stages/x stages/landmarker
+	same
+fi
+patch_program stages/pose-drawer picture Picture
+changed 'a stage program' '0 files written, 9 were there, 0 failures' \
+	"$told (poses/program: another pose-drawer): made anew"
+# facet's version stands in the writer itself
+patch_program stages/sample-writer 'facet 0.1' 'facet 0.2'
+changed "facet's version" '0 files written, 9 were there, 0 failures' \
+	"$told (store/program: another sample-writer): made anew"
+
+# a source: another picture under the same name; touched only; the same size and
+# time, but other bytes
+cp pictures/a/1.png one.png
+cp pictures/a/2.png pictures/a/1.png
+run
+has run.out '3 listed, 2 left out (finished before), 1 to do'
+has run.out '1 of them changed since they were stored: anew'
+has run.out '3 replaced'
+same
+touch pictures/a/1.png
+same
+touch -r pictures/a/2.png one.png
+cp -p one.png pictures/a/1.png
+run
+has run.out '1 of them changed since they were stored: anew'
+same
+same --set sources=bytes
+echo 'ok: a source'
+# who it belongs to: the identity stands in the rows
+run --set identity=none
+has run.out '3 of them changed since they were stored: anew'
+grep -q ',a,ok,' out/index.csv && fail "the old identity"
+run
+echo 'ok: identity and set'
+
+# a stage in another language: its script counts by its bytes
+if "$PYTHON" -c '
+import zmq, msgpack, numpy' 2> /dev/null; then
+	cp "$root/examples/pose-rotator.py" rot.py
+	cat > py.yaml <<W
+version: 1
+stages:
+  catalog: {run: catalog, with: {root: pictures, media: pictures, done: py}}
+  frames: {run: frame-sampler, from: catalog, with: {count: 1}}
+  points: {run: landmarker, from: frames, with: {box: frame, min-score: 0}, threads: 1}
+  turns: {run: "$PYTHON rot.py", from: points, with: {rx: "0", ry: "-10,10"}}
+  store: {run: sample-writer, from: turns, with: {root: py, layout: views}}
+W
+	pyrun() { "$facet" run -q py.yaml > run.out 2> run.err || { cat run.out run.err; fail py; }; }
+	pyrun
+	has run.out '9 files written'
+	pyrun
+	has run.out '3 listed, 3 left out (finished before), 0 to do'
+	sed -i 's/points.mean(0)) @ turn/points.mean(0)) * 1.5 @ turn/' rot.py
+	pyrun
+	has run.out "6 of 6 samples in 'py' are there from other settings (turns/program: another $PYTHON rot.py): made anew"
+	has run.out '6 replaced'
+	pyrun
+	has run.out '3 listed, 3 left out (finished before), 0 to do'
+	echo 'ok: a stage in another language'
+fi
