@@ -167,8 +167,10 @@ benches: all $(BENCHES) ## build the benchmarks' programs
 
 DEPS = DNNL=$(DNNL) CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' B='$B' \
   PYTHON='$(PYTHON)' scripts/deps.sh
+# Patterns, in which $ is no variable of make's.
+PATTERNS = ONLY='$(value ONLY)' SKIP='$(value SKIP)'
 # What the tests chosen by ONLY and SKIP need; without ONLY, all is made.
-NEEDS = ONLY='$(ONLY)' SKIP='$(SKIP)' BUILD='$B' scripts/needs.sh
+NEEDS = $(PATTERNS) BUILD='$B' scripts/needs.sh
 .PHONY: deps deps-test deps-check
 deps: ## install the Debian/Ubuntu packages that the build needs
 	$(Q)$(DEPS) build
@@ -186,7 +188,7 @@ tests-chosen: $(if $(ONLY),$(TTOOLS),tests)
 	$(if $(ONLY),$(Q)$(MAKE) --no-print-directory deps-check $$($(NEEDS) goals))
 .PHONY: check-built
 check-built: tests-chosen ## the same, with what is installed
-	$(Q)BUILD=$B CC='$(CC)' PYTHON='$(PYTHON)' tests/run.sh
+	$(Q)$(PATTERNS) BUILD=$B CC='$(CC)' PYTHON='$(PYTHON)' tests/run.sh
 
 .PHONY: demo
 demo: deps ## install what is missing, build, render heads, make pairs and views

@@ -280,7 +280,7 @@ static void test_noise(void **state)
          * deviations: 0.125), the deviation to 0.018. */
         assert_true(fabs(s / (3 * N)) < 0.125);
         assert_true(fabs(sqrt(ss / (3 * N)) - 5) < 0.1);
-        assert_true(mono ? same > 2 * N - 1 : same < N / 10.0);
+        assert_true(mono ? same > 2 * N - 1 : same < (double)N / 10);
     }
 }
 

@@ -122,7 +122,7 @@ static void tiles(float reach, float cx, float cy)
     xyz[N][1] = cy;
     xyz[N][2] = 0;
     for (int i = 0; i < N; i++) {
-        double a = 2 * 3.14159265358979323846 * i / N;
+        double a = 2 * 3.14159265358979323846 * i / (double)N;
         xyz[i][0] = cx + (float)cos(a) * reach;
         xyz[i][1] = cy + (float)sin(a) * reach;
         xyz[i][2] = 0;
