@@ -165,7 +165,7 @@ static struct store_done_entry done(struct store_done **d)
 {
     struct err e = {0};
     struct store_done_entry en = {0};
-    assert_int_equal(store_done_load(dir, d, &e), OK);
+    assert_int_equal(store_done_load(dir, false, d, &e), OK);
     assert_true(store_done_find(*d, "n", "a", &en));
     return en;
 }
