@@ -86,6 +86,9 @@ static void report(struct ctx *c, struct stage *s)
     if (n.source)
         stage_report(s, "%zu of them changed since they were stored: anew",
                      n.source);
+    if (n.lost)
+        stage_report(s, "of %zu there are files missing in '%s': made again",
+                     n.lost, c->done);
 }
 
 /* A store of layout identity has pictures like any others: where it is the

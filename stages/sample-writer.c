@@ -492,7 +492,7 @@ static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
     if (!rc)
         rc = sources_open(c->where, false, &c->sources, e);
     if (!rc && (enum policy)c->other == POLICY_KEEP)
-        rc = store_done_load(c->where, &c->table, e);
+        rc = store_done_load(c->where, false, &c->table, e);
     return rc;
 }
 

@@ -201,6 +201,9 @@ static const struct broken {
      "p.yaml:5:3: error: stage 'st' is a sink: it needs a 'from'\n"
      "p.yaml:5:20: error: unknown key 'form' in a stage (did you mean "
      "'from'?)\n"},
+    {HEAD FR "  2nd: {run: frames, from: cat}\n" STORE, NULL,
+     "p.yaml:5:3: error: '2nd' is not a stage name (a small letter, then "
+     "a-z0-9_-, 47 at most)\n"},
     {HEAD "  fr: {run: farmes, from: cat}\n" STORE, NULL,
      "p.yaml:4:13: error: run: no stage 'farmes' (did you mean 'frames'?)\n"},
     {HEAD "  fr: {run: s/none, from: cat}\n" STORE, NULL,
@@ -300,7 +303,8 @@ static const struct broken {
     {HEAD FR STORE "vars: {a: \"${b}\", b: 1}\n", NULL,
      "p.yaml:6:11: error: no variable 'b'\n"},
     {HEAD FR STORE "vars: {A: 1, b: {defualt: 1}}\n", "b=2",
-     "p.yaml:6:8: error: 'A' is not a variable name (a-z0-9_-)\n"
+     "p.yaml:6:8: error: 'A' is not a variable name (a small letter, then "
+     "a-z0-9_-, 47 at most)\n"
      "p.yaml:6:18: error: unknown key 'defualt' in a variable (did you mean "
      "'default'?)\n"},
     {HEAD FR STORE "vars: {frames: 1}\n", "frmes=3",
@@ -477,7 +481,8 @@ static void commands(void **state)
         const char *script, *want;
     } rows[] = {
         {"kill -9 $$", "'sh --describe' was ended by signal 9"},
-        {"head -c 2000000 /dev/zero", "'sh --describe' wrote more than 1 MiB (it prints its description, "
+        {"head -c 2000000 /dev/zero",
+         "'sh --describe' wrote more than 1 MiB (it prints its description, "
          "and nothing else)"},
         {"exec >&- 2>&-; echo x >&2", "'sh --describe' ended with status 2"},
         {"printf 'name: [' ",

@@ -165,7 +165,7 @@ static struct store_done_entry done(struct store_done **d)
 {
     struct err e = {0};
     struct store_done_entry en = {0};
-    assert_int_equal(store_done_load(dir, d, &e), OK);
+    assert_int_equal(store_done_load(dir, false, d, &e), OK);
     assert_true(store_done_find(*d, "n", "a", &en));
     return en;
 }
@@ -424,6 +424,58 @@ static void test_redo(void **state)
     mem_free(from);
 }
 
+/* What a kill left half written goes to no place of a whole file, also where
+ * both would have the same name: that of their bytes. */
+static void test_torn(void **state)
+{
+    struct err e = {0};
+    (void)state;
+    struct store *s = open_with("a\t1\n", STORE_REMAKE);
+    put(s, plain(0, 1, "zero"));
+    store_close(&s);
+    char sum[STORE_SUM];
+    store_sum("zero", 4, sum);
+    char *from = mem_printf("%s/.facet/writer-1/%s", dir, strchr(sum, '-') + 1);
+    assert_int_equal(file_write_atomic(from, "ze", 2, &e), OK);
+    assert_int_equal(store_recover(dir, &e), OK);
+    assert_true(store_sum_matches(at("n/a/frame_0.jpg"), sum));
+    assert_int_equal(check_rows(dir), 1);
+    mem_free(from);
+}
+
+static void count_bad(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+}
+
+/* A row that is taken away leaves what other rows name. */
+static void test_shared(void **state)
+{
+    struct err e = {0};
+    struct sample x = {0, 1, 0, 3, -1, -1, "ok", "frame", "view", NULL};
+    (void)state;
+    for (int kill = 0; kill < 2; kill++) {
+        struct store *s = open_with("a\t1\n", STORE_REMAKE);
+        for (x.v = 0; x.v < 3; x.v++)
+            put(s, x);
+        if (kill)
+            store_close(&s);
+        else
+            finish(s);
+        assert_int_equal(
+            file_write_atomic(at("n/a/view_0_-1_1.png"), "XXXX", 4, &e), OK);
+        struct store_verified v;
+        assert_int_equal(kill
+                             ? store_recover(dir, &e)
+                             : store_verify(dir, true, count_bad, NULL, &v, &e),
+                         OK);
+        assert_int_equal(check_rows(dir), 2);
+        assert_true(file_exists(at("n/a/frame_0.jpg")));
+        assert_false(file_exists(at("n/a/view_0_-1_1.png")));
+    }
+}
+
 /* Killed at any moment, of settings that change from run to run. */
 static void test_kills(void **state)
 {
@@ -587,8 +639,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_fewer),     TEST(test_failures), TEST(test_shared_frame),
         TEST(test_faces),     TEST(test_at_once),  TEST(test_claims),
-        TEST(test_old_store), TEST(test_redo),     TEST(test_kills),
-        TEST(test_sources),   TEST(test_policy),
+        TEST(test_old_store), TEST(test_redo),     TEST(test_torn),
+        TEST(test_shared),    TEST(test_kills),    TEST(test_sources),
+        TEST(test_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,7 +160,10 @@ static void read_stage(struct pipe_load *l, const struct yaml_node *key,
                                        "restart",  "time-limit", NULL};
     struct pipe_stage *s = &l->p->stages[l->p->n_stages];
     if (!pipe_name_ok(key->text)) {
-        pipe_error(l, key, "'%.60s' is not a stage name (a-z0-9_-)", key->text);
+        pipe_error(l, key,
+                   "'%.60s' is not a stage name (a small letter, then "
+                   "a-z0-9_-, 47 at most)",
+                   key->text);
         return;
     }
     s->name = mem_strdup(key->text);

@@ -139,7 +139,9 @@ static void read_var(struct pipe_load *l, const struct yaml_node *key,
     struct pipe_var *v = &l->p->vars[l->p->n_vars];
     const struct yaml_node *def = value, *help = NULL;
     if (!pipe_name_ok(key->text)) {
-        pipe_error(l, key, "'%.60s' is not a variable name (a-z0-9_-)",
+        pipe_error(l, key,
+                   "'%.60s' is not a variable name (a small letter, then "
+                   "a-z0-9_-, 47 at most)",
                    key->text);
         return;
     }

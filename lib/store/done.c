@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/store/scan.h"
@@ -94,8 +95,22 @@ enum store_match store_done_match(const struct store_done_entry *d,
                : STORE_OTHER_SOURCE;
 }
 
-static enum err_code add(struct store_done *d, const struct store_group *g,
-                         struct err *e)
+/* Is a file of these rows not there any more? */
+static bool lost_files(const char *root, const struct store_group *g)
+{
+    bool lost = false;
+    for (size_t i = 0; i < g->n && !lost; i++)
+        for (size_t f = 0; f < STORE_FILES && !lost; f++) {
+            const char *rel = g->rows[i].v[store_file_cols[f]];
+            char *path = *rel ? path_join(root, rel) : NULL;
+            lost = path && !file_exists(path);
+            mem_free(path);
+        }
+    return lost;
+}
+
+static enum err_code add(struct store_done *d, const char *look,
+                         const struct store_group *g, struct err *e)
 {
     if (2 * (d->n + 1) > d->cap) {
         enum err_code rc = grow(d, e);
@@ -107,7 +122,8 @@ static enum err_code add(struct store_done *d, const struct store_group *g,
     struct slot s = {.entry = {.finished = o.finished,
                                .failed = o.failed > 0,
                                .views = o.views,
-                               .mixed = o.mixed}};
+                               .mixed = o.mixed,
+                               .lost = look && lost_files(look, g)}};
     const char *const *v = g->rows[0].v;
     s.entry.recipe = keep_recipe(d, v[COL_RECIPE]);
     if (!s.entry.recipe)
@@ -119,8 +135,8 @@ static enum err_code add(struct store_done *d, const struct store_group *g,
     return OK;
 }
 
-enum err_code store_done_load(const char *root, struct store_done **out,
-                              struct err *e)
+enum err_code store_done_load(const char *root, bool look,
+                              struct store_done **out, struct err *e)
 {
     *out = NULL;
     /* A store that only can be read is read as it stands. */
@@ -139,7 +155,7 @@ enum err_code store_done_load(const char *root, struct store_done **out,
         rc = store_scan_next(scan, &g, e);
         if (rc || !g)
             break;
-        rc = add(d, g, e);
+        rc = add(d, look ? root : NULL, g, e);
     }
     if (!rc && store_scan_damaged(scan))
         log_warn("'%s': %zu damaged rows left out; their samples are made "

@@ -15,6 +15,7 @@ struct store_done_entry {
     bool failed;        /* some sample, or the whole snippet, failed */
     bool views;         /* holds generated views */
     bool mixed;         /* holds samples of several settings or sources */
+    bool lost;          /* a file that a row names is not there (see `look`) */
     const char *recipe; /* hash, of all of it unless mixed; the table's */
     uint64_t about[2];  /* see store_about */
 };
@@ -34,9 +35,10 @@ void store_about(const char *source_hash, const char *set, const char *identity,
                  uint64_t out[2]);
 
 /* Read the store below root (merging what killed writers left, if it can be
- * written). A missing root gives an empty table. About 64 bytes a snippet. */
-enum err_code store_done_load(const char *root, struct store_done **out,
-                              struct err *e) MUST_USE;
+ * written). A missing root gives an empty table. About 64 bytes a snippet.
+ * look: ask the file system for each file that the rows name. */
+enum err_code store_done_load(const char *root, bool look,
+                              struct store_done **out, struct err *e) MUST_USE;
 /* false if the store knows nothing of the snippet. */
 bool store_done_find(const struct store_done *d, const char *name,
                      const char *snippet, struct store_done_entry *out);

@@ -65,7 +65,7 @@ enum err_code due_open(const struct due_options *o, struct due **out,
     if (!rc)
         rc = find_place(&d->sheets, o->sheets, o->sinks, e);
     if (!rc && *o->done)
-        rc = store_done_load(d->store.root, &d->table, e);
+        rc = store_done_load(d->store.root, o->retry == DUE_NEW, &d->table, e);
     if (!rc)
         rc = sources_open(d->store.root, o->bytes, &d->sources, e);
     if (rc)
@@ -132,8 +132,10 @@ bool due_ask(struct due *d, const struct due_source *s)
     if (!known || !en.finished)
         return true;
     enum store_match m = match(d, s, &en);
-    if (m == STORE_MATCH)
-        return *d->sheets.root && en.views && sheet_due(d, s);
+    if (m == STORE_MATCH) {
+        d->counts.lost += en.lost;
+        return en.lost || (*d->sheets.root && en.views && sheet_due(d, s));
+    }
     if (d->store.keep) {
         d->counts.kept++;
         return false;

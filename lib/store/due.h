@@ -21,6 +21,7 @@ struct due_options {
 struct due_counts {
     size_t recipe; /* finished, from other settings: due again */
     size_t source; /* finished, the source has changed since: due again */
+    size_t lost;   /* finished, but files are gone: due again */
     size_t kept;   /* finished, from other settings or sources: left */
 };
 

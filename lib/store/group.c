@@ -318,8 +318,7 @@ static enum err_code settle_failures(struct store_group *g, struct err *e)
     return rc;
 }
 
-/* Files that another row names are not dropped. */
-static void keep_named(struct store_group *g)
+void store_group_keep_named(struct store_group *g)
 {
     for (size_t d = g->n_dropped; d > 0; d--) {
         bool named = false;
@@ -343,7 +342,7 @@ enum err_code store_group_settle(struct store_group *g, struct err *e)
         rc = settle_others(g, e);
     if (!rc)
         rc = settle_failures(g, e);
-    keep_named(g);
+    store_group_keep_named(g);
     return rc;
 }
 

@@ -48,6 +48,8 @@ enum err_code store_group_settle(struct store_group *g, struct err *e) MUST_USE;
 /* Take one row away; its files are dropped. */
 enum err_code store_group_drop(struct store_group *g, size_t i,
                                struct err *e) MUST_USE;
+/* After such: files that a row still names are not dropped. */
+void store_group_keep_named(struct store_group *g);
 void store_group_clear(struct store_group *g);
 void store_group_free(struct store_group *g);
 

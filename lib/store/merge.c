@@ -243,6 +243,7 @@ static enum err_code verify_group(struct merge *m, struct store_group *g,
         t->mismatched++;
         rc = store_group_drop(g, i - 1, e);
     }
+    store_group_keep_named(g); /* a frame is that of all its views */
     return rc;
 }
 
@@ -331,6 +332,13 @@ static enum err_code read_drops(struct merge *m, struct err *e)
     buf_free(&b);
     if (!rc && m->before.n)
         qsort(m->before.names, m->before.n, sizeof *m->before.names, by_name);
+    size_t kept = 0; /* one of each */
+    for (size_t i = 0; i < m->before.n; i++)
+        if (kept && !strcmp(m->before.names[kept - 1], m->before.names[i]))
+            mem_free(m->before.names[i]);
+        else
+            m->before.names[kept++] = m->before.names[i];
+    m->before.n = kept;
     m->spared = rc ? NULL : mem_calloc(lines, sizeof *m->spared);
     if (!rc && !m->spared)
         rc = err_set(e, ERR_NOMEM, "no memory for a store's files");

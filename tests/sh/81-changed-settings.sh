@@ -151,6 +151,19 @@ grep -q ',a,ok,' out/index.csv && fail "the old identity"
 run
 echo 'ok: identity and set'
 
+# results that someone removed: a file of one picture, and all of another
+sums out > before
+rm out/a/2.png/frame_0.jpg
+rm -r out/a/3.png
+run
+has run.out '3 listed, 1 left out (finished before), 2 to do'
+has run.out "of 2 there are files missing in 'out': made again"
+has run.out '4 files written, 2 were there, 0 failures'
+sums out > after
+cmp before after || fail 'the files are not the same again'
+same
+echo 'ok: results that are gone'
+
 # a stage in another language: its script counts by its bytes
 if "$PYTHON" -c '
 import zmq, msgpack, numpy' 2> /dev/null; then
