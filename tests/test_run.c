@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -305,6 +306,72 @@ static void run_folder_elsewhere(void)
     mem_free(kept);
 }
 
+/* A folder in ours with a file, and a lock with this text; its descriptor. */
+static int make_folder(const char *name, const char *lock, bool old)
+{
+    const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
+    struct err e = {0};
+    char path[300];
+    int fd = -1;
+    snprintf(path, sizeof path, "%s/%s/p3.1", dir, name);
+    assert_int_equal(file_write_atomic(path, "1", 1, &e), OK);
+    snprintf(path, sizeof path, "%s/%s/lock", dir, name);
+    if (lock) {
+        assert_int_equal(file_write_atomic(path, lock, strlen(lock), &e), OK);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+    }
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (old)
+        assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    return fd;
+}
+
+static bool folder_has(const char *name, const char *file)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s/%s", dir, name, file);
+    return file_exists(path);
+}
+
+/* Runners that start and sweep at once do not disturb each other. In memory:
+ * a disk may take long for each. */
+static void test_run_folders_at_once(void **state)
+{
+    pid_t pid[3];
+    bool shm = access("/dev/shm", W_OK | X_OK) == 0;
+    char base[] = "/dev/shm/facet-run-XXXXXX";
+    int rounds = shm ? 300 : 10;
+    (void)state;
+    const char *where = shm ? mkdtemp(base) : dir;
+    assert_non_null(where);
+    setenv("XDG_RUNTIME_DIR", where, 1);
+    for (size_t i = 0; i < 3; i++) {
+        pid[i] = fork();
+        assert_true(pid[i] >= 0);
+        for (int k = 0; pid[i] == 0 && k < rounds; k++) {
+            struct rundir d = {.lock_fd = -1};
+            struct err e = {0};
+            char path[200];
+            if (rundir_new(&d, &e))
+                _exit(1);
+            snprintf(path, sizeof path, "%s/lock", d.path);
+            if (strncmp(d.path, where, strlen(where)) != 0 ||
+                !file_exists(path))
+                _exit(2);
+            rundir_free(&d);
+        }
+        if (pid[i] == 0)
+            _exit(0);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        int status;
+        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(shm ? rmdir(base) : 0, 0);
+}
+
 static void test_run_folder(void **state)
 {
     struct rundir a = {.lock_fd = -1}, b = {.lock_fd = -1};
@@ -318,20 +385,32 @@ static void test_run_folder(void **state)
     assert_int_equal(stat(a.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     /* One that lives stays; one whose runner died goes. */
-    snprintf(path, sizeof path, "%s/facet-dead00", dir);
-    assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/facet-dead00/lock", dir);
-    assert_int_equal(file_write_atomic(path, "1", 1, &e), OK);
-    snprintf(path, sizeof path, "%s/facet-dead00/p3.1", dir);
-    assert_int_equal(file_write_atomic(path, "1", 1, &e), OK);
-    /* One that is being made just now stays too. */
-    snprintf(path, sizeof path, "%s/facet-young0", dir);
-    assert_int_equal(mkdir(path, 0700), 0);
+    close(make_folder("facet-dead00", "facet run\n", false));
+    /* One that is being made just now stays, and so does what only has such a
+     * name, however old it is, also with an empty file called lock. */
+    make_folder("facet-young0", NULL, false);
+    make_folder("facet-photos", NULL, true);
+    close(make_folder("facet-safes0", "", true));
+    /* The lock of one that lives may be of either kind. */
+    int held = make_folder("facet-ofdfd0", "facet run\n", true);
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    assert_int_equal(fcntl(held, F_OFD_SETLK, &l), 0);
     assert_int_equal(rundir_new(&b, &e), OK);
     assert_true(file_is_dir(a.path));
-    assert_true(file_is_dir(path));
-    snprintf(path, sizeof path, "%s/facet-dead00", dir);
-    assert_false(file_is_dir(path));
+    assert_false(folder_has("facet-dead00", ""));
+    assert_true(folder_has("facet-young0", "p3.1"));
+    assert_true(folder_has("facet-photos", "p3.1"));
+    assert_true(folder_has("facet-safes0", "p3.1"));
+    assert_true(folder_has("facet-safes0", "lock"));
+    assert_true(folder_has("facet-ofdfd0", "p3.1"));
+    close(held);
+    /* ... and ours is seen by those that know only the other kind. */
+    snprintf(path, sizeof path, "%s/lock", a.path);
+    held = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(held >= 0);
+    assert_int_equal(fcntl(held, F_OFD_SETLK, &l), -1);
+    assert_int_equal(flock(held, LOCK_EX | LOCK_NB), -1);
+    close(held);
     snprintf(path, sizeof path, "%s", a.path);
     rundir_free(&a);
     assert_false(file_is_dir(path));
@@ -435,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_stats_travel),
         cmocka_unit_test(test_dead_letters),
         cmocka_unit_test(test_run_folder),
+        cmocka_unit_test(test_run_folders_at_once),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_launcher),
     };

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/file.h"
@@ -21,7 +20,7 @@
 #define PREFIX "facet-"
 #define LOCK "lock"
 #define ROOM 65536 /* bytes there must be: a page a process, and sockets */
-#define YOUNG_S 30 /* a folder without a lock may be being made just now */
+#define MARK "facet run\n" /* in a lock that was taken */
 
 /* Remove a folder with plain files and sockets in it. dir_fd is taken over. */
 static void remove_folder(int base_fd, const char *name, int dir_fd)
@@ -38,6 +37,25 @@ static void remove_folder(int base_fd, const char *name, int dir_fd)
     unlinkat(base_fd, name, AT_REMOVEDIR);
 }
 
+/* Does the lock say that a runner took it once? Only then does a free one mean
+ * a dead runner, and the folder is one of a run at all: "facet-photos" may be
+ * anybody's. */
+static bool is_marked(int lock)
+{
+    char text[sizeof MARK - 1];
+    return pread(lock, text, sizeof text, 0) == sizeof text &&
+           memcmp(text, MARK, sizeof text) == 0;
+}
+
+/* Locks are of two kinds (file_flock), and a runner may know only one of them:
+ * none may be held. */
+static bool is_free(int lock)
+{
+    struct flock other = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return file_flock(lock, LOCK_EX | LOCK_NB) == 0 &&
+           (fcntl(lock, F_OFD_GETLK, &other) != 0 || other.l_type == F_UNLCK);
+}
+
 /* Remove the folder if it is ours and its runner is dead. */
 static void remove_stale(int base_fd, const char *name)
 {
@@ -48,13 +66,9 @@ static void remove_stale(int base_fd, const char *name)
         return;
     bool stale = false;
     if (fstat(fd, &st) == 0 && st.st_uid == geteuid()) {
-        int lock = openat(fd, LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-        bool old = time(NULL) - st.st_mtime > YOUNG_S;
-        if (lock >= 0) /* young and free: its runner may be about to lock it */
-            stale = file_flock(lock, LOCK_EX | LOCK_NB) == 0 &&
-                    (old || fstat(lock, &st) != 0 || st.st_size > 0);
-        else
-            stale = errno == ENOENT && old;
+        int lock =
+            openat(fd, LOCK, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        stale = lock >= 0 && is_marked(lock) && is_free(lock);
         if (lock >= 0)
             close(lock);
     }
@@ -122,14 +136,17 @@ static enum err_code take_lock(struct rundir *d, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory for a path");
     enum err_code rc = OK;
     d->lock_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    /* The size says that the lock was taken once: from then on a free lock
-     * means a dead runner. */
     if (d->lock_fd < 0)
         rc = err_errno(e, ERR_IO, errno, "cannot make '%s'", path);
     else if (file_flock(d->lock_fd, LOCK_EX | LOCK_NB))
         rc = file_lock_error(path, errno, e);
-    else if (write(d->lock_fd, "1", 1) != 1)
-        rc = err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
+    if (!rc) {
+        /* The other kind too, where there is one: see is_free. */
+        struct flock both = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        (void)fcntl(d->lock_fd, F_OFD_SETLK, &both);
+        if (write(d->lock_fd, MARK, sizeof MARK - 1) != sizeof MARK - 1)
+            rc = err_errno(e, ERR_IO, errno, "cannot write '%s'", path);
+    }
     mem_free(path);
     return rc;
 }

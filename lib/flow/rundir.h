@@ -2,8 +2,8 @@
  * in $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp: the first where it can be made.
  * A socket's path may have 107 bytes; a folder whose name is too long for that
  * goes by a short one, /proc/<runner>/fd/<n>, as long as the runner lives. The
- * runner holds a lock in it; a folder whose lock is free was left by a runner
- * that was killed, and the next run removes it. */
+ * runner holds a lock in it; a folder with a lock that was taken once and is
+ * free was left by a runner that was killed, and the next run removes it. */
 #ifndef FACET_FLOW_RUNDIR_H
 #define FACET_FLOW_RUNDIR_H
 

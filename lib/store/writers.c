@@ -39,7 +39,8 @@ char *store_writer_dir(const char *root, int64_t number)
 static bool writer_lives(const char *dir)
 {
     char *path = path_join(dir, STORE_JOURNAL);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    /* For writing: where there is no flock, the lock needs it. */
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     bool lives = fd < 0 ? !path || errno != ENOENT
                         : file_flock(fd, LOCK_EX | LOCK_NB) != 0;
     if (fd >= 0)

@@ -212,6 +212,11 @@ else
 	status env LD_PRELOAD="$dir/nolock.so" "$facet" run -q pics.yaml --set writers=3
 	good o
 	[ -z "$(find o/.facet -name 'writer-*')" ] || fail "writers left in the store"
+	# a dead writer is known as such there too
+	mkdir o/.facet/writer-99
+	: > o/.facet/writer-99/journal.tsv
+	status env LD_PRELOAD="$dir/nolock.so" "$facet" run -q pics.yaml --set writers=3
+	[ -z "$(find o/.facet -name 'writer-*')" ] || fail "a dead writer left in the store"
 	mkdir nolock
 	status env LD_PRELOAD="$dir/nolock.so" "$facet" run -q pics.yaml --set out=nolock/o
 	[ $code -eq 3 ] || { cat out err; fail "no locks: exit $code, not 3"; }
