@@ -322,6 +322,12 @@ class Stage:
                 raise TypeError("a sink gives nothing")
             yield self.trimmed(r) if r is given else r
 
+    def answered(self, result):
+        """The same of a source: each thing that it yields is something."""
+        if result is None:
+            raise TypeError("it gave nothing: yield a dict, or failed(...) for what cannot be read")
+        return self.answers(result, None)
+
     def trimmed(self, item):
         """An input that is given back: what the port lists, and what is new.
         The rest travels anyway."""
@@ -377,6 +383,7 @@ def _reason(x):
 
 
 _say = None  # how words reach the runner
+_END = object()  # of a source's items
 
 
 def _word(kind, **fields):
@@ -443,10 +450,11 @@ def _serve(s, given):
             break
         try:
             if item.kind == "next":
-                r = next(body, None)
-                for a in s.answers(r, None):
-                    give(a)
-                send("end" if r is None else "done")
+                r = next(body, _END)
+                if r is not _END:
+                    for a in s.answered(r):
+                        give(a)
+                send("end" if r is _END else "done")
                 continue
             item.given = dict(item)
             for r in s.answers(body(item), item):
@@ -471,8 +479,12 @@ def _stdio(s, given):
     w = _Writer(out) if s.kind != "sink" else None
     for item in body if s.kind == "source" else Tape(sys.stdin.buffer):
         if s.kind == "source":
-            for r in s.answers(item, None):
-                w.put(r)
+            for r in s.answered(item):
+                if getattr(r, "failure", None):
+                    status = 1
+                    print("%s: item failed: %s" % (s.name, r.failure[1]), file=sys.stderr)
+                else:
+                    w.put(r)
             continue
         if item.kind != "item":
             continue
@@ -703,7 +715,8 @@ class Store(collections.abc.Sequence):
             if not self.load:
                 out[n] = path
             elif n == "landmarks":
-                out[n] = np.loadtxt(path, np.float32, delimiter=",", ndmin=2)
+                with open(path, newline="", encoding="utf-8") as f:  # x,y,z,score; no score: NaN
+                    out[n] = np.array([[float(v or "nan") for v in r] for r in list(csv.reader(f))[1:]], np.float32)
             else:
                 out[n] = _picture(path)
         return out

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -167,6 +168,22 @@ static enum err_code await_ready(struct stage *s, struct bridge *b,
     return OK;
 }
 
+/* Ours asks for its recipe and the run's sinks, as a linked stage has them: in
+ * files, for they may be longer than the environment holds. */
+static enum err_code hand_on(const struct stage *s,
+                             const struct control_env *env, struct err *e)
+{
+    const char *const text[] = {stage_recipe(s), stage_sinks(s)};
+    enum err_code rc = OK;
+    for (int i = 0; i < 2 && !rc; i++) {
+        char *path = bridged_file(env, i);
+        rc = path ? file_write_atomic(path, text[i], strlen(text[i]), e)
+                  : err_set(e, ERR_NOMEM, "no memory for a path");
+        mem_free(path);
+    }
+    return rc;
+}
+
 /* A socket of its own for each start: what an earlier one has said is gone
  * with its socket. */
 enum err_code bridge_start(struct stage *s, struct bridge *b, struct err *e)
@@ -174,6 +191,10 @@ enum err_code bridge_start(struct stage *s, struct bridge *b, struct err *e)
     struct control_env env;
     char endpoint[LINK_MAX_ENDPOINT + 32];
     enum err_code rc = control_env_read(&env, e);
+    if (rc)
+        return rc;
+    if (bridge_setup.ours && b->starts == 0)
+        rc = hand_on(s, &env, e);
     if (rc)
         return rc;
     drop_pair(b);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -201,6 +203,32 @@ static enum err_code serve(struct bridged *b, struct err *e)
     return rc;
 }
 
+char *bridged_file(const struct control_env *env, int which)
+{
+    return mem_printf("%s/r%d.%u.%d", env->dir, env->index,
+                      (unsigned)env->epoch, which);
+}
+
+/* What the bridge has handed on: see hand_on. */
+static enum err_code take_over(struct stage *s, const struct control_env *env,
+                               struct err *e)
+{
+    char **const text[] = {&s->recipe, &s->sinks};
+    enum err_code rc = OK;
+    for (int i = 0; i < 2 && !rc; i++) {
+        struct buf b = {0};
+        char *path = bridged_file(env, i);
+        rc = path ? file_read(path, ITEM_MAX_STR, &b, e) : ERR_NOMEM;
+        if (!rc && !(*text[i] = mem_strndup(buf_str(&b), b.len)))
+            rc = ERR_NOMEM;
+        buf_free(&b);
+        mem_free(path);
+    }
+    if (!rc && !(s->run_key = mem_strdup(env->key)))
+        rc = ERR_NOMEM;
+    return rc == ERR_NOMEM ? err_set(e, rc, "no memory for a recipe") : rc;
+}
+
 static enum err_code live(struct bridged *b, struct err *e)
 {
     const char *endpoint = getenv("FACET_ENDPOINT");
@@ -221,6 +249,9 @@ static enum err_code live(struct bridged *b, struct err *e)
     s->replica = env.replica;
     s->replicas = replicas && text_to_i64(replicas, &n) ? (int)n : 1;
     s->threads = env.threads;
+    rc = take_over(s, &env, e);
+    if (rc)
+        return rc;
     b->hub = link_hub_new(e);
     b->pair = b->hub ? link_pair_connect(b->hub, endpoint, e) : NULL;
     if (!b->pair)

@@ -129,4 +129,9 @@ int stage_stdio(struct stage *s, const struct stdio_options *o);
 int stage_linked(struct stage *s);
 int stage_bridged(struct stage *s);
 
+/* stage_bridged.c: the file in the run's folder by which a bridge hands on to a
+ * stage of ours its recipe (0) and the run's sinks (1); new memory. */
+struct control_env;
+char *bridged_file(const struct control_env *env, int which) MUST_USE;
+
 #endif
