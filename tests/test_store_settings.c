@@ -25,6 +25,7 @@
 #include "lib/store/scan.h"
 #include "lib/store/sources.h"
 #include "lib/store/store.h"
+#include "lib/store/store_files.h"
 
 static char dir[64];
 
@@ -399,6 +400,44 @@ static void test_old_store(void **state)
     mem_free(line);
 }
 
+/* Where the first writer keeps a file until its row is committed. */
+static char *pending(const char *rel, const char *sum)
+{
+    char name[33];
+    store_pending_name(rel, sum, name);
+    return mem_printf("%s/.facet/writer-1/%s", dir, name);
+}
+
+/* Two files of a sample that have the same bytes both get to their places. */
+static void test_twins(void **state)
+{
+    struct err e = {0};
+    struct store_row r;
+    char sum[2][STORE_SUM];
+    enum store_put_how how;
+    (void)state;
+    struct store *s = open_with("a\t1\n", STORE_REMAKE);
+    assert_int_equal(
+        store_put(s, "n/a/frame_0.jpg", "same", 4, false, sum[0], &how, &e),
+        OK);
+    assert_int_equal(
+        store_put(s, "n/a/pose_0.jpg", "same", 4, false, sum[1], &how, &e), OK);
+    store_row_clear(&r);
+    r.v[COL_NAME] = "n";
+    r.v[COL_SNIPPET] = "a";
+    r.v[COL_SAMPLE] = "0";
+    r.v[COL_N_FRAMES] = "1";
+    r.v[COL_STATUS] = "ok";
+    r.v[COL_FRAME] = "n/a/frame_0.jpg";
+    r.v[COL_POSE] = "n/a/pose_0.jpg";
+    r.v[COL_FRAME_SUM] = sum[0];
+    r.v[COL_POSE_SUM] = sum[1];
+    assert_int_equal(store_log(s, &r, &e), OK);
+    (void)finish(s);
+    assert_true(store_sum_matches(at("n/a/frame_0.jpg"), sum[0]));
+    assert_true(store_sum_matches(at("n/a/pose_0.jpg"), sum[1]));
+}
+
 /* A commit whose files had not got to their places is completed; one whose
  * files were changed since is taken away. */
 static void test_redo(void **state)
@@ -411,7 +450,7 @@ static void test_redo(void **state)
     store_close(&s); /* as a kill would leave it */
     char sum[STORE_SUM];
     store_sum("one", 3, sum);
-    char *from = mem_printf("%s/.facet/writer-1/%s", dir, strchr(sum, '-') + 1);
+    char *from = pending("n/a/frame_1.jpg", sum);
     assert_int_equal(rename(at("n/a/frame_1.jpg"), from), 0);
     assert_int_equal(file_write_atomic(at("n/a/frame_0.jpg"), "XXXX", 4, &e),
                      OK);
@@ -435,7 +474,7 @@ static void test_torn(void **state)
     store_close(&s);
     char sum[STORE_SUM];
     store_sum("zero", 4, sum);
-    char *from = mem_printf("%s/.facet/writer-1/%s", dir, strchr(sum, '-') + 1);
+    char *from = pending("n/a/frame_0.jpg", sum);
     assert_int_equal(file_write_atomic(from, "ze", 2, &e), OK);
     assert_int_equal(store_recover(dir, &e), OK);
     assert_true(store_sum_matches(at("n/a/frame_0.jpg"), sum));
@@ -639,9 +678,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_fewer),     TEST(test_failures), TEST(test_shared_frame),
         TEST(test_faces),     TEST(test_at_once),  TEST(test_claims),
-        TEST(test_old_store), TEST(test_redo),     TEST(test_torn),
-        TEST(test_shared),    TEST(test_kills),    TEST(test_sources),
-        TEST(test_policy),
+        TEST(test_old_store), TEST(test_redo),     TEST(test_twins),
+        TEST(test_torn),      TEST(test_shared),   TEST(test_kills),
+        TEST(test_sources),   TEST(test_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,8 @@ struct file_list {
     size_t n;
     struct file_bad *bad; /* sorted in the same way */
     size_t n_bad;
-    size_t hidden; /* files and folders whose name begins with '.': not met */
+    size_t hidden; /* files and folders whose name begins with '.', but .facet:
+                      not met */
     size_t loops;  /* links to a folder that they stand in: not followed */
 };
 

@@ -235,7 +235,9 @@ static enum err_code read_folder(struct walk *w, const char *rel, size_t above,
         if (name[0] != '.')
             rc = take_entry(w, rel, place, dirfd(d), entry, e);
         else
-            w->out->hidden += strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+            w->out->hidden += strcmp(name, ".") != 0 &&
+                              strcmp(name, "..") != 0 &&
+                              strcmp(name, ".facet") != 0; /* our own */
     }
 out:
     if (d)

@@ -73,6 +73,17 @@ static bool tab_indents(const struct reader *r, yaml_mark_t *at)
     return true;
 }
 
+/* Does a variable follow on the line from this place on? */
+static bool variable_follows(const struct reader *r, size_t from)
+{
+    const char *p = from < r->n_text ? r->text + from : "";
+    size_t n = strcspn(p, "\n");
+    for (size_t i = 0; i + 1 < n; i++)
+        if (p[i] == '$' && p[i + 1] == '{')
+            return true;
+    return false;
+}
+
 /* What libyaml has against the text. */
 static enum err_code syntax(struct reader *r)
 {
@@ -87,6 +98,13 @@ static enum err_code syntax(struct reader *r)
         yaml_mark_t at = mark_of(r, p->problem_offset);
         return fail(r, &at, what);
     }
+    /* {root: ${out}}: a brace of its own closes the map. */
+    const char *c = p->context;
+    bool flow = c && strstr(c, "flow mapping") != NULL;
+    if (flow && variable_follows(r, p->context_mark.index))
+        return fail(r, &place,
+                    "a ${variable} between braces stands in quotes: "
+                    "{root: \"${out}\"}");
     if (p->context && p->error != YAML_COMPOSER_ERROR)
         return err_set(r->e, ERR_DATA, "%s:%zu:%zu: error: %s (%s at line %zu)",
                        r->origin, p->problem_mark.line + 1,

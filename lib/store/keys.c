@@ -58,9 +58,10 @@ static bool file_is(const char *root, const char *rel, const char *sum)
     return is;
 }
 
-/* Take a shared lock together with all runs of our settings. */
-static enum err_code hold(struct keys *k, const struct keys_options *o,
-                          struct err *e)
+/* Take a shared lock together with all runs of our settings; the guard is held,
+ * so that what the lock's owner has to say is whole. */
+static enum err_code hold_guarded(struct keys *k, const struct keys_options *o,
+                                  struct err *e)
 {
     char *path = path_join(k->dir, ".settings");
     struct buf b = {0};
@@ -97,6 +98,21 @@ static enum err_code hold(struct keys *k, const struct keys_options *o,
     }
     buf_free(&b);
     mem_free(path);
+    return rc;
+}
+
+static enum err_code hold(struct keys *k, const struct keys_options *o,
+                          struct err *e)
+{
+    char *guard = path_join(k->dir, ".guard");
+    int fd = -1;
+    enum err_code rc = guard ? file_lock(guard, &fd, e)
+                             : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc)
+        rc = hold_guarded(k, o, e);
+    if (fd >= 0)
+        close(fd);
+    mem_free(guard);
     return rc;
 }
 

@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/store/scan.h"
+#include "lib/store/writers.h"
 
 #define SETS_MAX 16
 #define FLUSH_BYTES ((size_t)1 << 16)
@@ -223,6 +224,19 @@ static void spare(struct merge *m, const struct store_row *r)
 
 /* Take away rows (of journals, or all) whose files are not what they say: their
  * samples are made again. */
+/* Is a row's file not what the row says? One that a live writer has committed
+ * may be on its way; it may have arrived between the looks. */
+static bool file_differs(const struct merge *m, const char *rel,
+                         const char *sum)
+{
+    char *path = *sum ? path_join(m->root, rel) : NULL;
+    bool bad = path && !store_sum_matches(path, sum) &&
+               !store_on_its_way(m->root, rel, sum) &&
+               !store_sum_matches(path, sum);
+    mem_free(path);
+    return bad;
+}
+
 static enum err_code verify_group(struct merge *m, struct store_group *g,
                                   struct store_totals *t, struct err *e)
 {
@@ -231,13 +245,9 @@ static enum err_code verify_group(struct merge *m, struct store_group *g,
         const struct store_row *r = &g->rows[i - 1];
         bool bad = false;
         bool looked_at = m->verify == STORE_CHECK_ALL || g->age[i - 1];
-        for (int f = 0; f < STORE_FILES && looked_at && !bad; f++) {
-            const char *sum = r->v[store_sum_cols[f]];
-            char *path =
-                *sum ? path_join(m->root, r->v[store_file_cols[f]]) : NULL;
-            bad = path && !store_sum_matches(path, sum);
-            mem_free(path);
-        }
+        for (int f = 0; f < STORE_FILES && looked_at && !bad; f++)
+            bad = file_differs(m, r->v[store_file_cols[f]],
+                               r->v[store_sum_cols[f]]);
         if (!bad)
             continue;
         t->mismatched++;

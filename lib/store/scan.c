@@ -213,6 +213,12 @@ static enum err_code import_index(struct store_scan *s, struct err *e)
         for (int c = 0; c < STORE_COLS; c++)
             if (map[c] >= 0 && (size_t)map[c] < n)
                 row.v[c] = f[map[c]];
+        /* Edited by hand, or cut: it names no sample. */
+        if (!*row.v[COL_NAME] || !*row.v[COL_SNIPPET] || !*row.v[COL_STATUS]) {
+            s->damaged++;
+            csv_record_free(f, n);
+            continue;
+        }
         /* Keep the record: a NULL closes what csv_record_free counts. */
         char **kept = mem_resize(f, n + 1, sizeof *f);
         if (!kept) {

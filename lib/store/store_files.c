@@ -11,6 +11,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/data/hash.h"
 
 /* Make the folder of rel below root; each new one is synced into its parent,
  * else a power cut could take a whole committed snippet. */
@@ -36,6 +37,14 @@ static enum err_code make_folders(const struct store_files *s, char *rel,
     return rc;
 }
 
+void store_pending_name(const char *rel, const char *sum, char name[33])
+{
+    char both[2][33];
+    hash_bytes(rel, strlen(rel), both[0]);
+    hash_bytes(sum, strlen(sum), both[1]);
+    hash_bytes(both, sizeof both, name);
+}
+
 /* Write path, durable when it returns. */
 static enum err_code write_synced(const char *path, const char *rel,
                                   const void *data, size_t n, struct err *e)
@@ -56,12 +65,14 @@ static enum err_code put_new(struct store_files *s, const char *rel,
                              struct err *e)
 {
     struct store_pending *p = &s->pending[s->n];
+    char name[33];
     if (s->n == STORE_FILES)
         return err_set(e, ERR_ARG, "more than %d files of a sample",
                        STORE_FILES);
     p->rel = mem_strdup(rel);
     p->to = path_join(s->root, rel);
-    p->from = path_join(s->dir, strchr(sum, '-') + 1);
+    store_pending_name(rel, sum, name);
+    p->from = path_join(s->dir, name);
     enum err_code rc = p->rel && p->to && p->from
                            ? OK
                            : err_set(e, ERR_NOMEM, "no memory for a path");

@@ -1,5 +1,6 @@
 /* A sample's files on their way: written in the writer's folder, named by their
- * hash, and moved to their places once their row is committed. For store.c. */
+ * name and hash, and moved to their places once their row is committed. For
+ * store.c. */
 #ifndef FACET_STORE_STORE_FILES_H
 #define FACET_STORE_STORE_FILES_H
 
@@ -20,6 +21,9 @@ struct store_files {
     bool committed; /* their row is durable: they must get to their places */
 };
 
+/* The name of a pending file, by its name and size-hash: files of the same
+ * bytes are two. */
+void store_pending_name(const char *rel, const char *sum, char name[33]);
 /* As store_put. */
 enum err_code store_files_put(struct store_files *s, const char *rel,
                               const void *data, size_t n, bool again,

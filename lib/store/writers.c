@@ -12,6 +12,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/store/scan.h"
+#include "lib/store/store_files.h"
 
 #define JOURNAL_MAX ((size_t)1 << 30)
 
@@ -73,11 +74,12 @@ static enum err_code dead_writers(const char *root, int64_t **dead, size_t *n,
 static enum err_code redo_file(const char *root, const char *dir,
                                const char *rel, const char *sum, struct err *e)
 {
-    const char *hash = strchr(sum, '-');
-    if (!hash || strlen(hash) != 33 || strchr(hash, '/') ||
+    char name[33];
+    if (!*sum || !*rel ||
         store_check_path(rel, "stored file", STORE_PARTS, NULL))
         return OK;
-    char *from = path_join(dir, hash + 1), *to = path_join(root, rel);
+    store_pending_name(rel, sum, name);
+    char *from = path_join(dir, name), *to = path_join(root, rel);
     enum err_code rc =
         from && to ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
     /* What was being written for a next row may have the same bytes, so the
@@ -93,6 +95,27 @@ static enum err_code redo_file(const char *root, const char *dir,
     mem_free(from);
     mem_free(to);
     return rc;
+}
+
+bool store_on_its_way(const char *root, const char *rel, const char *sum)
+{
+    int64_t *numbers = NULL;
+    size_t n = 0;
+    struct err why;
+    char name[33];
+    bool there = false;
+    store_pending_name(rel, sum, name);
+    if (store_writers(root, &numbers, &n, &why))
+        return false;
+    for (size_t i = 0; i < n && !there; i++) {
+        char *dir = store_writer_dir(root, numbers[i]);
+        char *path = dir ? path_join(dir, name) : NULL;
+        there = path && file_exists(path) && writer_lives(dir);
+        mem_free(path);
+        mem_free(dir);
+    }
+    mem_free(numbers);
+    return there;
 }
 
 /* The last commit of one dead writer: those before it had got to their places

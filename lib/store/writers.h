@@ -20,6 +20,10 @@ void store_writer_remove(const char *dir);
 enum err_code store_reap(const char *root, enum store_layout layout,
                          int64_t *highest, struct err *e) MUST_USE;
 
+/* Does a live writer still hold this file, committed and not yet in its place?
+ */
+bool store_on_its_way(const char *root, const char *rel, const char *sum);
+
 /* What a live writer says of itself. */
 struct store_peer {
     char recipe[33], run[33], pid[24];
