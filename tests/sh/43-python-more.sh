@@ -2,7 +2,8 @@
 # and takes nothing else with it.
 # needs: all c:python3 py:msgpack py:numpy py:zmq
 set -eu
-"$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null || {
+"$PYTHON" -c '
+import zmq, msgpack, numpy' 2> /dev/null || {
 	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
 	exit 77
 }
