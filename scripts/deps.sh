@@ -140,7 +140,7 @@ m=$(missing $want)
 
 if [ "$mode" = check ] || ! command -v apt-get >/dev/null 2>&1; then
 	echo "facet: missing on this system (Debian names):" >&2
-	for p in $m; do echo "  $p" >&2; done
+	for p in $m; do echo "  $p" | sed "s/|/ or /g" >&2; done
 	command -v apt-get >/dev/null 2>&1 &&
 		echo "facet: 'make deps' installs them" >&2
 	exit 1
