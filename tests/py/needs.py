@@ -43,7 +43,8 @@ def used(path):
     words = set()
     texts = [code] + [t for p, t in seen.items() if p.endswith(".py")]
     for text in texts:
-        for line in re.findall(r"^\s*(?:import|from)\s+([\w., ]+)", text, re.M):
+        for line in re.findall(r"(?:^|['\";])\s*(?:import|from)\s+([\w., ]+)",
+                               text, re.M):
             for name in re.findall(r"\w+", line):
                 if name in MODULES:
                     words.add("py:" + name)

