@@ -381,14 +381,18 @@ static enum err_code write_summary(struct merge *m, struct err *e)
     struct buf b;
     buf_init(&b, (size_t)1 << 24);
     char *path = path_join(m->root, STORE_SUMMARY);
+    char *tmp = path_join(m->root, STORE_DIR "/new-summary");
     enum err_code rc =
-        path ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+        path && tmp ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
     for (size_t i = 0; i < m->n_tally && !rc; i++)
         rc = buf_printf(&b, e, "%s %zu\n",
                         *m->tally[i].recipe ? m->tally[i].recipe : "-",
                         m->tally[i].rows);
+    /* One name for all merges (the lock is held): what a kill leaves of it is
+     * written over. */
     if (!rc)
-        rc = file_write_atomic(path, b.data, b.len, e);
+        rc = store_write_via(tmp, path, b.data, b.len, e);
+    mem_free(tmp);
     mem_free(path);
     buf_free(&b);
     return rc;

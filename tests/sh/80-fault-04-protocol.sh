@@ -85,8 +85,6 @@ while True:
         send("item", {"k": -1})
     if hit and vice == "fail-late":
         send("fail", {"error_text": "no"})
-    if hit and vice == "later":
-        threading.Timer(0.05, lambda: s.send(msgpack.packb({"v": 1, "kind": "done"}))).start()
 P
 cat > odd.yaml <<Y
 version: 1
@@ -123,8 +121,8 @@ for ids in 0 1; do
 				fail "$vice at $at: who, and at which item?"
 		done
 	done
-	# One that comes later is seen at the latest at the end.
-	run 3 --set ids=$ids --set vice=later
+	# One that comes later, from another thread, is not tried here: two threads at
+	# one socket hang now and then, whatever is at its other end.
 	# The kinds of fields that are wrong for one item: it fails, no other.
 	for vice in misspelt undeclared forgotten list; do
 		run 1 --set ids=$ids --set vice=$vice
