@@ -101,17 +101,20 @@ fi
 
 # ---- no room in /tmp, none anywhere
 if unshare -rm mount -t tmpfs -o ro none short 2> /dev/null; then
+	# The tree may lie in /tmp itself: it is seen from here too.
+	mkdir tree
 	cat > shut.sh <<'S'
 set -eu
-mount -t tmpfs -o "$1" none /tmp
-shift
+mount --rbind "$1" tree
+mount -t tmpfs -o "$2" none /tmp
+shift 2
 exec "$@"
 S
 	for how in ro size=4k; do
 		rm -rf o
-		status unshare -rm sh shut.sh $how env TMPDIR="$dir/short" "$facet" run -q pics.yaml
+		status unshare -rm sh shut.sh "$root" $how env TMPDIR="$dir/short" "tree/$BUILD/facet" run -q pics.yaml
 		good o
-		status unshare -rm sh shut.sh $how "$facet" run -q pics.yaml --set out=o2
+		status unshare -rm sh shut.sh "$root" $how "tree/$BUILD/facet" run -q pics.yaml --set out=o2
 		[ $code -eq 3 ] || { cat out err; fail "/tmp $how: exit $code, not 3"; }
 		has err "'/tmp"
 		has err 'set TMPDIR or XDG_RUNTIME_DIR to a folder on a local disk'
