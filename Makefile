@@ -212,11 +212,12 @@ FUZZ_CC ?= clang
 .PHONY: fuzz deps-fuzz
 deps-fuzz: ## install what `make fuzz` needs
 	$(Q)CC='$(FUZZ_CC)' DNNL=$(DNNL) B='$B' scripts/deps.sh fuzz
-fuzz: deps-fuzz ## libFuzzer (FUZZ_CC) on every target, FUZZ_SECONDS each, in build-fuzz/
+fuzz: deps-fuzz ## libFuzzer (FUZZ_CC) on every target, FUZZ_SECONDS (or FUZZ_RUNS) each, in build-fuzz/
 	$(Q)$(MAKE) --no-print-directory B=build-fuzz CC='$(FUZZ_CC)' \
 	  OPT="-O1 -g" SAN="-fsanitize=address,undefined,fuzzer-no-link" \
 	  LDFLAGS="-fsanitize=fuzzer" FUZZ_DRIVER= fuzzers
-	$(Q)BUILD=build-fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh
+	$(Q)BUILD=build-fuzz FUZZ_SECONDS='$(FUZZ_SECONDS)' \
+	  FUZZ_RUNS='$(FUZZ_RUNS)' tests/fuzz/run.sh
 
 .PHONY: bench-preprocess
 bench-preprocess: ## preprocessing and landmarks against OpenCV + PyTorch

@@ -73,13 +73,22 @@ static bool tab_indents(const struct reader *r, yaml_mark_t *at)
     return true;
 }
 
-/* Does a variable follow on the line from this place on? */
+/* The byte that libyaml's mark means: a mark counts characters, and the text
+ * does not end with a zero. */
+static size_t offset_of(const struct reader *r, const yaml_mark_t *at)
+{
+    size_t i = 0, n = 0;
+    for (; i < r->n_text; i++)
+        if (((unsigned char)r->text[i] & 0xc0) != 0x80 && n++ == at->index)
+            break;
+    return i;
+}
+
+/* Does a variable follow on the line from this byte on? */
 static bool variable_follows(const struct reader *r, size_t from)
 {
-    const char *p = from < r->n_text ? r->text + from : "";
-    size_t n = strcspn(p, "\n");
-    for (size_t i = 0; i + 1 < n; i++)
-        if (p[i] == '$' && p[i + 1] == '{')
+    for (size_t i = from; i + 1 < r->n_text && r->text[i] != '\n'; i++)
+        if (r->text[i] == '$' && r->text[i + 1] == '{')
             return true;
     return false;
 }
@@ -101,7 +110,7 @@ static enum err_code syntax(struct reader *r)
     /* {root: ${out}}: a brace of its own closes the map. */
     const char *c = p->context;
     bool flow = c && strstr(c, "flow mapping") != NULL;
-    if (flow && variable_follows(r, p->context_mark.index))
+    if (flow && variable_follows(r, offset_of(r, &p->context_mark)))
         return fail(r, &place,
                     "a ${variable} between braces stands in quotes: "
                     "{root: \"${out}\"}");
