@@ -1,7 +1,8 @@
 #!/bin/sh
 # demo.sh: the main job from nothing. Three rendered heads become clips, the
 # clips become stored pairs of frame and pose, one picture becomes 25 views.
-# Called by `make demo`; running it again redoes only what is missing.
+# Called by `make demo`; facet itself sees what is there already and what is out
+# of date.
 # BUILD: the build folder; OUT: where to write (out/demo); DEMO_FRAMES: frames
 # of a clip.
 set -eu
@@ -20,21 +21,11 @@ run() { # run FILE SETTING...: stop the demo if the run broke
 }
 
 step "1. Three heads, drawn by facet itself, as short clips"
-n=$(find "$out/clips" -name '*.mp4' 2>/dev/null | wc -l)
-if [ "$n" -ge 3 ]; then
-	echo "the clips are there already"
-else
-	run pipelines/render-clips.yaml --set out="$out/clips" --set heads=3 \
-		--set frames="${DEMO_FRAMES:-25}"
-fi
+run pipelines/render-clips.yaml --set out="$out/clips" --set heads=3 \
+	--set frames="${DEMO_FRAMES:-25}"
 
 step "2. Five frames of each clip: find 68 landmarks, draw the pose, store both"
-n=$(cat "$out/pairs/metadata.csv" 2>/dev/null | wc -l)
-if [ "$n" -ge 4 ]; then
-	echo "the pairs are there already"
-else
-	run pipelines/preprocess.yaml --set videos="$out/clips" --set out="$out/pairs"
-fi
+run pipelines/preprocess.yaml --set videos="$out/clips" --set out="$out/pairs"
 
 step "3. The most frontal of these frames, turned to 25 poses"
 # the frame that looks straightest into the camera, eyes open: the nose's tip
@@ -49,13 +40,9 @@ done | sort -g | head -n 1 | sed 's/^[^ ]* //; s/landmarks_\([0-9]*\).csv$/frame
 [ -f "$frame" ] || { echo "demo: no frame was stored in $out/pairs" >&2; exit 1; }
 picture=$out/pictures/head/portrait.${frame##*.}
 mkdir -p "${picture%/*}"
-[ -f "$picture" ] || cp "$frame" "$picture"
+cmp -s "$frame" "$picture" || cp "$frame" "$picture"
 sheet=$out/views/head/${picture##*/}/sheet_0.png
-if [ -f "$sheet" ]; then
-	echo "the views are there already"
-else
-	run pipelines/augment.yaml --set pictures="$out/pictures" --set out="$out/views"
-fi
+run pipelines/augment.yaml --set pictures="$out/pictures" --set out="$out/views"
 [ -f "$sheet" ] || { echo "demo: no sheet was made: $sheet" >&2; exit 1; }
 
 at=$(cd "$out" && pwd)
