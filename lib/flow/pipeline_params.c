@@ -54,8 +54,8 @@ static enum err_code plain_value(const struct param_value *v, char **out,
 }
 
 /* Does *value fit the parameter, and (look) is what it names there? The reason
- * is in e if not. For a stage that
- * is not ours, *value (new memory) becomes the plain form. */
+ * is in e if not. For a stage that is not ours, *value (new memory) becomes the
+ * plain form. */
 static enum err_code check_value(const struct pipe_stage *s,
                                  const struct info_param *in, bool look,
                                  char **value, struct err *e)
@@ -68,11 +68,11 @@ static enum err_code check_value(const struct pipe_stage *s,
     if (!param_type_from_name(in->type, &rule.type))
         return err_set(e, ERR_ARG, "no parameter type '%s'", in->type);
     enum err_code rc = param_parse(&rule, *value, &v, e);
-    if (!rc && look)
-        rc = param_look(rule.type, *value, s->ours ? s->argv[0] : NULL, e);
     if (rc)
         return rc;
-    if (!s->ours && (v.type == PARAM_BOOL || v.type == PARAM_FLOATS)) {
+    if (look)
+        rc = param_look(rule.type, *value, s->ours ? s->argv[0] : NULL, e);
+    if (!rc && !s->ours && (v.type == PARAM_BOOL || v.type == PARAM_FLOATS)) {
         char *plain = NULL;
         rc = plain_value(&v, &plain, e);
         if (!rc) {

@@ -29,11 +29,12 @@ int main(int argc, char **argv)
     const int64_t mean[2] = {v, 3}, tri[2] = {t, 3}, n68 = LANDMARKS;
     const int64_t id[3] = {m->n_identity, v, 3},
                   ex[3] = {m->n_expression, v, 3};
-    struct safetensors_item item[7] = {
-        {"mean", field(m->mean[0], 2, mean, 1.5, &e)},
-        {"identity", field(m->identity, 3, id, 0, &e)},
-        {"expression", field(m->expression, 3, ex, 0, &e)},
-    };
+    struct tensor *field_of[3] = {field(m->mean[0], 2, mean, 1.5, &e),
+                                  field(m->identity, 3, id, 0, &e),
+                                  field(m->expression, 3, ex, 0, &e)};
+    struct safetensors_item item[7] = {{"mean", field_of[0]},
+                                       {"identity", field_of[1]},
+                                       {"expression", field_of[2]}};
     struct tensor *triangle = tensor_new(DT_U16, 2, tri, &e);
     struct tensor *part = tensor_new(DT_U8, 1, &t, &e);
     struct tensor *mark = tensor_new(DT_I32, 1, &n68, &e);
@@ -54,9 +55,14 @@ int main(int argc, char **argv)
     item[3] = (struct safetensors_item){"triangles", triangle};
     item[4] = (struct safetensors_item){"part", part};
     item[5] = (struct safetensors_item){"landmarks68", mark};
-    if (safetensors_write(argv[1], item, meta, &e)) {
+    enum err_code rc = safetensors_write(argv[1], item, meta, &e);
+    if (rc)
         fprintf(stderr, "own-head-file: %s\n", e.text);
-        return 2;
-    }
-    return 0;
+    for (size_t i = 0; i < 3; i++)
+        tensor_free(&field_of[i]);
+    tensor_free(&triangle);
+    tensor_free(&part);
+    tensor_free(&mark);
+    head_model_free(&m);
+    return rc ? 2 : 0;
 }
