@@ -36,9 +36,16 @@ enum err_code image_layout(const struct tensor *img, int64_t *h, int64_t *w,
 /* Append a printf-like remark to a note of IMAGE_NOTE bytes; note may be NULL.
  */
 void image_note(char *note, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Does this open file, which begins like a PNG or JPEG, hold moving pictures:
- * an animated PNG, or JPEGs of one size one after another? */
-bool image_file_moves(int fd);
+/* Is this open file, which begins like a picture that is read here, one that
+ * FFmpeg has to read: an animated PNG, pictures one after another, or a kind of
+ * JPEG that libjpeg does not know? */
+bool image_for_ffmpeg(int fd);
+/* Where the picture (P5, P6) ends whose header is in the first n bytes of a
+ * file; false if that cannot be told. */
+bool image_pnm_end(const uint8_t *data, size_t n, size_t *end);
+/* Has a QOI file all pixels of its pictures (several in a row are a clip), and
+ * the mark behind each? Nothing of it is trusted. */
+bool image_qoi_whole(const uint8_t *p, size_t n);
 /* Is it a WebP file; a HEIF file (HEIC, AVIF) of still pictures? */
 bool image_webp_sniff(const uint8_t *p, size_t n);
 bool image_heif_sniff(const uint8_t *p, size_t n);

@@ -51,6 +51,27 @@ static enum err_code header(const uint8_t *p, size_t n, struct pnm_header *h,
     return OK;
 }
 
+/* Bytes of the samples; false if they are too many to count. */
+static bool samples_size(const struct pnm_header *h, size_t *need)
+{
+    size_t pixels, depth = h->maxval > 255 ? 2 : 1;
+    return size_mul(h->width, h->height, &pixels) &&
+           size_mul(pixels, depth * (h->color ? 3 : 1), need);
+}
+
+bool image_pnm_end(const uint8_t *data, size_t n, size_t *end)
+{
+    struct pnm_header h;
+    struct err why;
+    size_t need;
+    if (n < 3 || data[0] != 'P' || (data[1] != '5' && data[1] != '6') ||
+        header(data, n, &h, &why) || !samples_size(&h, &need) ||
+        need > SIZE_MAX - h.start)
+        return false;
+    *end = h.start + need;
+    return true;
+}
+
 enum err_code image_pnm_decode(const uint8_t *data, size_t n,
                                const struct image_caps *caps,
                                struct tensor **out, struct err *e)
@@ -62,9 +83,8 @@ enum err_code image_pnm_decode(const uint8_t *data, size_t n,
     if (rc)
         return rc;
     size_t depth = h.maxval > 255 ? 2 : 1, channels = h.color ? 3 : 1;
-    size_t pixels, need;
-    if (!size_mul(h.width, h.height, &pixels) ||
-        !size_mul(pixels, depth * channels, &need))
+    size_t pixels = (size_t)h.width * h.height, need;
+    if (!samples_size(&h, &need))
         return err_set(e, ERR_UNSUPPORTED, "picture too large");
     if (need > n - h.start)
         return err_set(e, ERR_DATA, "the picture ends early: %zu of %zu bytes",

@@ -10,7 +10,6 @@
 #include <libavutil/avutil.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/media/image_codec.h"
 #include "lib/media/resize.h"
@@ -48,77 +47,9 @@ static bool is_still(const char *path)
         return false; /* the opening that follows says why */
     ssize_t n = read(fd, head, sizeof head);
     bool still =
-        n > 0 && image_is_picture(head, (size_t)n) && !image_file_moves(fd);
+        n > 0 && image_is_picture(head, (size_t)n) && !image_for_ffmpeg(fd);
     close(fd);
     return still;
-}
-
-/* What FFmpeg does not look at in a TIFF file: its orientation, and how many
- * pages follow the first. The codec reads no file of more than these bytes. */
-static enum err_code look_at_tiff(struct video *v, struct err *e)
-{
-    struct buf b;
-    enum err_code rc = file_read(v->path, image_caps_default.max_file, &b, e);
-    if (rc)
-        return rc;
-    int o = image_exif_orientation(b.data, b.len);
-    int x = o == 2 || o == 3 || o == 7 || o == 8 ? -65536 : 65536;
-    int y = o == 3 || o == 4 || o == 6 || o == 7 ? -65536 : 65536;
-    int32_t *m = v->shape.matrix; /* as image_orient turns */
-    memset(m, 0, sizeof v->shape.matrix);
-    m[o >= 5 ? 1 : 0] = x;
-    m[o >= 5 ? 3 : 4] = y;
-    m[8] = 1 << 30;
-    v->shape.has_matrix = o > 1;
-    size_t pages = image_tiff_pages(b.data, b.len);
-    if (pages > 1)
-        snprintf(v->file_note, sizeof v->file_note, "the first of %zu pages",
-                 pages);
-    buf_free(&b);
-    return OK;
-}
-
-/* One picture alone, not a stream of a container. */
-static bool is_pipe(const struct video *v)
-{
-    return strstr(v->format, "pipe") != NULL;
-}
-
-/* FFmpeg's readers of some formats fill up what is missing, silently. */
-static void look_at_end(struct video *v)
-{
-    static const uint8_t qoi_end[8] = {0, 0, 0, 0, 0, 0, 0, 1};
-    uint8_t end[8];
-    bool cut = false, unknown = false;
-    switch (v->par->codec_id) {
-    case AV_CODEC_ID_QOI: {
-        int fd = open(v->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        cut = fd < 0 || lseek(fd, -8, SEEK_END) < 0 || read(fd, end, 8) != 8 ||
-              memcmp(end, qoi_end, 8) != 0;
-        if (fd >= 0)
-            close(fd);
-        break;
-    }
-    case AV_CODEC_ID_BMP: /* these are known to notice it */
-    case AV_CODEC_ID_JPEG2000:
-    case AV_CODEC_ID_PAM:
-    case AV_CODEC_ID_PBM:
-    case AV_CODEC_ID_PGM:
-    case AV_CODEC_ID_PPM:
-    case AV_CODEC_ID_TARGA:
-    case AV_CODEC_ID_XWD:
-    case AV_CODEC_ID_MJPEG: /* many in a row */
-        break;
-    default:
-        unknown = true;
-        break;
-    }
-    if (cut)
-        snprintf(v->file_note, sizeof v->file_note, "the file ends early");
-    if (unknown)
-        snprintf(v->file_note, sizeof v->file_note,
-                 "%s: a cut file would not be noticed",
-                 avcodec_get_name(v->par->codec_id));
 }
 
 /* What the codec allows. Pictures of other codecs are decoded in a row from
@@ -181,11 +112,7 @@ static enum err_code take_stream(struct video *v, struct video_input *in,
         return err_set(e, ERR_UNSUPPORTED, "'%s': no decoder for %s", v->path,
                        v->info.codec);
     set_abilities(v);
-    if (v->par->codec_id == AV_CODEC_ID_TIFF && is_pipe(v))
-        return look_at_tiff(v, e);
-    if (is_pipe(v))
-        look_at_end(v);
-    return OK;
+    return video_look_at_picture(v, e);
 }
 
 /* The stated average rate where the time stamps agree with it or cannot tell,

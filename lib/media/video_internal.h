@@ -176,5 +176,8 @@ struct video {
 };
 /* Frames and rate into v->info, from the index. */
 void video_set_counts(struct video *v);
+/* Of a single picture: what FFmpeg does not see (turned TIFF, missing pixels,
+ * pictures that follow), into shape and file_note. ERR_DATA: pixels lack. */
+enum err_code video_look_at_picture(struct video *v, struct err *e) MUST_USE;
 
 #endif

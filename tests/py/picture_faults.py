@@ -99,6 +99,10 @@ def whole():
         check(frames is not None, f"{ext}: refused: {note}")
         for cut in (1, 2, 8, 30, 64, len(data) // 2):
             noticed(put(f"a.{ext}", data[:-cut]), frames[0], f"{ext} {cut} bytes short")
+    if can(*SOURCE, "-frames:v", "1", f"{dir}/q.qoi"):
+        data = get("q.qoi")
+        for cut in (1, 8, 10, 30, len(data) // 2, len(data) - 14):
+            refused(put("a.qoi", data[:-cut]), f"QOI {cut} bytes short")
     # the header alone
     for ext in ("jpg", "png", "webp", "bmp", "tiff"):
         name = {"jpg": "baseline.jpg", "png": "w.png"}.get(ext, f"t.{ext}")
@@ -197,6 +201,21 @@ def several():
         frames, note = read(put("raw.mjpeg", b"".join(jpegs[:n])))
         check(frames is not None and len(frames) == n and not note,
               f"{n} JPEGs in a row: {len(frames or [])} frames, '{note}'")
+    # what image2pipe writes: a clip; where FFmpeg reads but the first, a note
+    for ext in ("png", "ppm", "pgm", "bmp", "webp", "qoi", "jls", "tga"):
+        made = [can(*SOURCE, "-vf", f"trim=start_frame={i}", "-frames:v", "1",
+                    "-update", "1", f"{dir}/row{i}.{ext}") for i in range(3)]
+        if not all(made):
+            continue
+        frames, note = read(put(f"row.{ext}", b"".join(get(f"row{i}.{ext}")
+                                                      for i in range(3))))
+        check(frames is not None, f"3 {ext} in a row: {note}")
+        alone = [read(f"{dir}/row{i}.{ext}")[0][0] for i in range(3)]
+        check(len(frames) == 3 or "first of 3 pictures" in note,
+              f"3 {ext} in a row: {len(frames)} frames, note '{note}'")
+        # libwebp reads one alone, FFmpeg a row: other roundings
+        far = max(np.abs(f.astype(int) - a).mean() for f, a in zip(frames, alone))
+        check(far < (3 if ext == "webp" else 1e-9), f"3 {ext} in a row: other pixels")
     ffmpeg(*SOURCE, "-frames:v", "1", "-s", "32x24", f"{dir}/small.jpg")
     taken(put("preview.jpg", jpegs[0] + get("small.jpg")), first, "",
           "a JPEG with a smaller one behind it")

@@ -286,15 +286,39 @@ def times_wrong(frames, note, pts, base):
     return None
 
 
-def compare(tool, path):
-    """(word, frames compared, text)"""
+def codec_of(path):
+    return run(["ffprobe", "-v", "quiet", "-select_streams", "v:0", "-show_entries",
+                "stream=codec_name", "-of", "csv=p=0", path]).stdout.decode().split("\n")[0]
+
+
+def cut_away(path):
+    """Times of the packets that an edit list cuts away: decoders of still pictures
+    in FFmpeg 5 show the last of them all the same."""
+    out = run(["ffprobe", "-v", "quiet", "-select_streams", "v:0", "-show_entries",
+               "packet=pts,flags", "-of", "csv=p=0", path]).stdout.decode()
+    return {int(m.group(1)) for m in re.finditer(r"^(-?\d+),[^,\n]*D", out, re.M)}
+
+
+def compare(tool, path, coded=None):
+    """(word, frames compared, text). coded: what it was made from. A writer of
+    raw streams takes any codec, and the tool then decodes the file as what its
+    name ends in: refusing such a one is right."""
     fmt, pts, base, size = probe(path)
     want = reference(path, fmt, size)
+    cut = cut_away(path) if path.endswith((".mp4", ".mov")) else ()
+    if cut and len(want) == len(pts):
+        want = [w for w, p in zip(want, pts) if p not in cut]
+        pts = [p for p in pts if p not in cut]
     got, note = ours(tool, path, "-n", "0")
     if got is None:
         if not want:
             return "refused", 0, note
+        taken = codec_of(path)
+        if coded and taken != codec_of(coded):
+            return "refused", 0, f"{note}; the tool takes it for {taken}"
         return "WRONG", 0, f"refused ({note}); the tool gives {len(want)} frames"
+    if "the first of" in note and (not want or codec_of(path) != codec_of(coded)):
+        return "ok", 0, note  # pictures in a row that FFmpeg cannot tell apart
     if [g[2] for g in got] != want:
         n = sum(a[2] == b for a, b in zip(got, want))
         return "WRONG", len(want), (
@@ -343,7 +367,7 @@ def one(tool, dir, coded, name, codec, muxer, before, after):
         source = avi
     if not remux(source, path, muxer, before, after):
         return None
-    return compare(tool, path)
+    return compare(tool, path, source)
 
 
 def spliced(dir, only):
