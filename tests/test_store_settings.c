@@ -162,11 +162,15 @@ static int check_rows(const char *root)
     return e.code ? -1 : rows;
 }
 
-static struct store_done_entry done(struct store_done **d)
+static struct store_done_entry done(struct store_done **d, const char *recipe)
 {
+    char hash[1][RECIPE_HASH];
+    bool gives[1] = {true};
+    const struct store_sinks of = {hash, gives, *recipe != 0};
+    recipe_hash(recipe, hash[0]);
     struct err e = {0};
     struct store_done_entry en = {0};
-    assert_int_equal(store_done_load(dir, false, d, &e), OK);
+    assert_int_equal(store_done_load(dir, false, &of, d, &e), OK);
     assert_true(store_done_find(*d, "n", "a", &en));
     return en;
 }
@@ -193,11 +197,9 @@ static void test_fewer(void **state)
     assert_int_equal(t.others, 3);
     assert_int_equal(t.finished, 1); /* all there, of two settings */
     assert_int_equal(check_rows(dir), 5);
-    struct store_done_entry en = done(&d);
+    struct store_done_entry en = done(&d, "f.count\t3\n");
     assert_true(en.mixed);
-    char hash[RECIPE_HASH];
-    recipe_hash("f.count\t3\n", hash);
-    assert_int_equal(store_done_match(&en, hash, en.about), STORE_OTHER_RECIPE);
+    assert_int_equal(store_done_match(&en, en.about), STORE_OTHER_RECIPE);
     store_done_free(&d);
     s = open_with("f.count\t3\n", STORE_REMAKE);
     put(s, plain(2, 3, "new"));
@@ -209,11 +211,11 @@ static void test_fewer(void **state)
     assert_false(file_exists(at("n/a/frame_4.jpg")));
     assert_false(file_exists(at(".facet/drop")));
     assert_int_equal(check_rows(dir), 3);
-    en = done(&d);
+    en = done(&d, "f.count\t3\n");
     assert_false(en.mixed);
-    assert_int_equal(store_done_match(&en, hash, en.about), STORE_MATCH);
+    assert_int_equal(store_done_match(&en, en.about), STORE_MATCH);
     const uint64_t other[2] = {1, 2};
-    assert_int_equal(store_done_match(&en, hash, other), STORE_OTHER_SOURCE);
+    assert_int_equal(store_done_match(&en, other), STORE_OTHER_SOURCE);
     store_done_free(&d);
 }
 
@@ -295,7 +297,7 @@ static void test_faces(void **state)
     assert_int_equal(t.ok, 3);
     assert_int_equal(t.finished, 1);
     assert_int_equal(check_rows(dir), 3);
-    struct store_done_entry en = done(&d);
+    struct store_done_entry en = done(&d, "");
     assert_true(en.finished && !en.mixed);
     store_done_free(&d);
     /* the largest alone: one row, the other's files go */
@@ -655,7 +657,7 @@ static void test_policy(void **state)
 {
     struct err e = {0};
     char *root;
-    static const char sinks[] = "store\tab\tsettings-1\tapart\to\n";
+    static const char sinks[] = "store\tab\tsettings-1\tapart\tsamples\to\n";
     (void)state;
     assert_int_equal(policy_root(POLICY_APART, sinks, "store", "o", &root, &e),
                      OK);

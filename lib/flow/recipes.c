@@ -386,6 +386,17 @@ static enum err_code apart_name(const struct recipes *r, const char *root,
     return rc;
 }
 
+/* Which rows of a store does this sink write? See struct recipe_sink. */
+static const char *rows_of(const struct pipeline *p, size_t i)
+{
+    if (!p->stages[i].info || !p->stages[i].info->rows)
+        return "";
+    for (size_t k = 0; k < p->n_edges; k++)
+        if (p->edges[k].to == i && counts(p, &p->edges[k]))
+            return "samples";
+    return "failures";
+}
+
 static enum err_code put_sink(const struct recipes *r, size_t i,
                               struct buf *out, struct err *e)
 {
@@ -397,6 +408,7 @@ static enum err_code put_sink(const struct recipes *r, size_t i,
     (void)snprintf(k.name, sizeof k.name, "%s", s->name);
     (void)snprintf(k.root, sizeof k.root, "%s", root);
     (void)snprintf(k.other, sizeof k.other, "%s", other ? other : "");
+    (void)snprintf(k.rows, sizeof k.rows, "%s", rows_of(r->p, i));
     recipe_hash(r->text[i], k.recipe);
     enum err_code rc = apart_name(r, root, k.apart, e);
     return rc ? rc : recipe_sink_put(out, &k, e);

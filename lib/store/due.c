@@ -24,7 +24,8 @@ struct place {
 struct due {
     enum due_retry retry;
     struct place store, sheets;
-    struct store_done *table; /* NULL: no store */
+    struct store_sinks writers; /* of the store's rows */
+    struct store_done *table;   /* NULL: no store */
     struct sources *sources;
     char hash[33];
     struct due_counts counts;
@@ -64,8 +65,11 @@ enum err_code due_open(const struct due_options *o, struct due **out,
     enum err_code rc = find_place(&d->store, o->done, o->sinks, e);
     if (!rc)
         rc = find_place(&d->sheets, o->sheets, o->sinks, e);
+    if (!rc)
+        rc = store_sinks_read(&d->writers, o->sinks, o->done, e);
     if (!rc && *o->done)
-        rc = store_done_load(d->store.root, o->retry == DUE_NEW, &d->table, e);
+        rc = store_done_load(d->store.root, o->retry == DUE_NEW, &d->writers,
+                             &d->table, e);
     if (!rc)
         rc = sources_open(d->store.root, o->bytes, &d->sources, e);
     if (rc)
@@ -85,16 +89,12 @@ const char *due_hash(struct due *d, const char *path)
 static enum store_match match(struct due *d, const struct due_source *s,
                               const struct store_done_entry *en)
 {
-    uint64_t about[2];
-    bool ours = false;
-    for (size_t i = 0; i < d->store.n && !ours; i++)
-        ours = strcmp(d->store.recipes[i], en->recipe) == 0;
-    if (!d->store.n)
-        return STORE_MATCH; /* outside a pipeline: by name alone */
-    if (!ours || en->mixed)
-        return STORE_OTHER_RECIPE;
-    store_about(due_hash(d, s->path), s->set, s->identity, about);
-    return store_done_match(en, en->recipe, about);
+    uint64_t about[2] = {0, 0};
+    if (!d->writers.n)
+        return STORE_MATCH;     /* outside a pipeline: by name alone */
+    if (en->ours && !en->mixed) /* else the source need not be read */
+        store_about(due_hash(d, s->path), s->set, s->identity, about);
+    return store_done_match(en, about);
 }
 
 /* Is the sheet of a finished picture's views missing, in pieces, or of other
@@ -158,6 +158,7 @@ void due_close(struct due **dp)
     *dp = NULL;
     store_done_free(&d->table);
     sources_close(&d->sources);
+    store_sinks_free(&d->writers);
     mem_free(d->store.root);
     mem_free(d->store.recipes);
     mem_free(d->sheets.root);
