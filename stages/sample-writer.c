@@ -495,7 +495,7 @@ static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
     if (!rc && (enum policy)c->other == POLICY_KEEP)
         rc = store_sinks_read(&c->writers, stage_sinks(s), NULL, e);
     if (!rc && c->writers.n)
-        rc = store_done_load(c->where, false, &c->writers, &c->table, e);
+        rc = store_done_load(c->where, NULL, &c->writers, &c->table, e);
     return rc;
 }
 

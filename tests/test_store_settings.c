@@ -170,7 +170,7 @@ static struct store_done_entry done(struct store_done **d, const char *recipe)
     recipe_hash(recipe, hash[0]);
     struct err e = {0};
     struct store_done_entry en = {0};
-    assert_int_equal(store_done_load(dir, false, &of, d, &e), OK);
+    assert_int_equal(store_done_load(dir, NULL, &of, d, &e), OK);
     assert_true(store_done_find(*d, "n", "a", &en));
     return en;
 }

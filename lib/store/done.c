@@ -132,7 +132,8 @@ static bool all_ours(const struct store_group *g, const struct store_sinks *of)
     return ours;
 }
 
-static enum err_code add(struct store_done *d, const char *look,
+static enum err_code add(struct store_done *d, const char *root,
+                         const struct store_look *look,
                          const struct store_sinks *of,
                          const struct store_group *g, struct err *e)
 {
@@ -143,16 +144,19 @@ static enum err_code add(struct store_done *d, const char *look,
     }
     struct store_outcome o;
     store_group_measure(g, &o);
-    struct slot s = {.entry = {.finished = o.finished,
-                               .failed = o.failed > 0,
-                               .views = o.views,
-                               .mixed = o.mixed,
-                               .ours = !of->n || all_ours(g, of),
-                               .lost = look && lost_files(look, g)}};
+    struct slot s = {
+        .entry = {.finished = o.finished,
+                  .failed = o.failed > 0,
+                  .views = o.views,
+                  .mixed = o.mixed,
+                  .ours = !of->n || all_ours(g, of),
+                  .lost = look && look->files && lost_files(root, g)}};
     /* Where several sinks write it, a run may have ended between them. */
     if (of->n > 1 && s.entry.ours && s.entry.finished && !s.entry.mixed)
         s.entry.finished = store_group_all_gave(
             g, (const char(*)[33])of->recipe, of->gives, of->n);
+    s.entry.lacking = look && look->lacks && s.entry.finished && s.entry.ours &&
+                      look->lacks(look->arg, g);
     const char *const *v = g->rows[0].v;
     store_about(v[COL_SOURCE_HASH], v[COL_SET], v[COL_IDENTITY], s.entry.about);
     hash_of(g->rows[0].v[COL_NAME], g->rows[0].v[COL_SNIPPET], s.h);
@@ -161,7 +165,7 @@ static enum err_code add(struct store_done *d, const char *look,
     return OK;
 }
 
-enum err_code store_done_load(const char *root, bool look,
+enum err_code store_done_load(const char *root, const struct store_look *look,
                               const struct store_sinks *of,
                               struct store_done **out, struct err *e)
 {
@@ -182,7 +186,7 @@ enum err_code store_done_load(const char *root, bool look,
         rc = store_scan_next(scan, &g, e);
         if (rc || !g)
             break;
-        rc = add(d, look ? root : NULL, of, g, e);
+        rc = add(d, root, look, of, g, e);
     }
     if (!rc && store_scan_damaged(scan))
         log_warn("'%s': %zu damaged rows left out; their samples are made "

@@ -9,6 +9,7 @@
 #include "lib/base/err.h"
 
 struct store_done;
+struct store_group;
 
 struct store_done_entry {
     bool finished;     /* every sample has its outcome */
@@ -17,6 +18,7 @@ struct store_done_entry {
     bool mixed;        /* of several runs' settings, or several sources */
     bool ours;         /* all of it is of the sinks that were given */
     bool lost;         /* a file that a row names is not there (see `look`) */
+    bool lacking;      /* what look->lacks says */
     uint64_t about[2]; /* see store_about */
 };
 
@@ -46,12 +48,21 @@ enum err_code store_sinks_read(struct store_sinks *s, const char *sinks,
                                const char *root, struct err *e) MUST_USE;
 void store_sinks_free(struct store_sinks *s);
 
+/* What to ask the file system of each snippet. */
+struct store_look {
+    bool files; /* is each file there that the rows name? */
+    /* NULL ok: does it lack anything else? Only asked of finished ones of
+     * ours. */
+    bool (*lacks)(void *arg, const struct store_group *g);
+    void *arg;
+};
+
 /* Read the store below root (merging what killed writers left, if it can be
  * written). A missing root gives an empty table. About 64 bytes a snippet.
- * look: ask the file system for each file that the rows name. of: whose rows
+ * look: what to look for beside the rows; NULL: nothing. of: whose rows
  * are ours; a snippet of ours is finished when all of them that give samples
  * have given theirs. None: outside a pipeline, all are. */
-enum err_code store_done_load(const char *root, bool look,
+enum err_code store_done_load(const char *root, const struct store_look *look,
                               const struct store_sinks *of,
                               struct store_done **out, struct err *e) MUST_USE;
 /* false if the store knows nothing of the snippet. */
