@@ -107,7 +107,7 @@ enum store_match store_done_match(const struct store_done_entry *d,
                : STORE_OTHER_SOURCE;
 }
 
-/* Is a file of these rows not there any more? */
+/* Is a file of these rows not there any more, or cut off? */
 static bool lost_files(const char *root, const struct store_group *g)
 {
     bool lost = false;
@@ -115,7 +115,7 @@ static bool lost_files(const char *root, const struct store_group *g)
         for (size_t f = 0; f < STORE_FILES && !lost; f++) {
             const char *rel = g->rows[i].v[store_file_cols[f]];
             char *path = *rel ? path_join(root, rel) : NULL;
-            lost = path && !file_exists(path);
+            lost = path && !store_sum_fits(path, g->rows[i].v[store_sum_cols[f]]);
             mem_free(path);
         }
     return lost;

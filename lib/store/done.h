@@ -50,7 +50,7 @@ void store_sinks_free(struct store_sinks *s);
 
 /* What to ask the file system of each snippet. */
 struct store_look {
-    bool files; /* is each file there that the rows name? */
+    bool files; /* is each file there that the rows name, of its size? */
     /* NULL ok: does it lack anything else? Only asked of finished ones of
      * ours. */
     bool (*lacks)(void *arg, const struct store_group *g);
