@@ -119,4 +119,23 @@ sed 's/from: views, with: {root: out/from: points, with: {root: both/; s/from: p
 code=0; "$facet" run -q both.yaml > run.out 2> run.err || code=$?
 [ $code -ne 0 ] || { cat run.out run.err; fail "one sample of two writers: exit 0"; }
 has run.err 'samples were stored by two items or sinks each'
+# annotated pictures and a store have an index.csv each: not in one folder
+cat > faces.yaml <<'W2'
+version: 1
+vars: {store: shared, faces: shared}
+stages:
+  heads: {run: head-renderer, with: {heads: 1, frames: 1, size: 64}}
+  store: {run: sample-writer, from: heads, with: {root: "${store}"}}
+  faces: {run: annotation-writer, from: heads, with: {root: "${faces}"}}
+W2
+code=0; "$facet" run -q faces.yaml > run.out 2> run.err || code=$?
+[ $code -eq 3 ] || { cat run.out run.err; fail "a store and annotations in one folder: exit $code"; }
+has run.err "index.csv"
+run faces.yaml --set faces=f2 --set store=s2
+code=0; "$facet" run -q faces.yaml --set faces=s2 --set store=s3 > run.out 2> run.err || code=$?
+[ $code -eq 3 ] || fail "annotations into a store: exit $code"
+has run.err "'s2' holds a sample store"
+code=0; "$facet" run -q faces.yaml --set faces=f3 --set store=f2 > run.out 2> run.err || code=$?
+[ $code -eq 3 ] || fail "a store into annotations: exit $code"
+has run.err "'f2' holds annotated pictures"
 echo 'ok: two writers'
