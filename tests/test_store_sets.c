@@ -102,10 +102,29 @@ static void test_many_sets(void **state)
     closedir(d);
 }
 
+/* What a writer that was killed in opening the store has left goes. */
+static void test_killed_opening(void **state)
+{
+    struct err e = {0};
+    struct store *s;
+    (void)state;
+    char *format = path_join(dir, ".facet/format");
+    char *left = path_join(dir, ".facet/.tmp-format-abc123");
+    assert_int_equal(file_write_atomic(left, "half", 4, &e), OK);
+    assert_int_equal(store_open(dir, STORE_PAIRS, NULL, &s, &e), OK);
+    store_close(&s);
+    assert_true(file_exists(format));
+    assert_false(file_exists(left));
+    mem_free(format);
+    mem_free(left);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_many_sets, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(test_killed_opening, make_dir,
+                                        drop_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

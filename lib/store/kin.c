@@ -141,6 +141,8 @@ enum err_code store_kin_note(const char *root, const char *recipe,
         rc = buf_printf(&b, e, "%s\n", kin[i]);
     }
     if (!rc && others)
+        rc = file_remove_temporaries(path, e); /* of a killed writer */
+    if (!rc && others)
         rc = file_write_atomic(path, b.data, b.len, e);
     else if (!rc && unlink(path) != 0 && errno != ENOENT)
         rc = err_errno(e, ERR_IO, errno, "cannot remove '%s'", path);

@@ -44,8 +44,11 @@ static enum err_code keep_text(const struct store_settled *s, const char *root,
     char *path = recipe_path(root, s->recipe);
     enum err_code rc =
         path ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
-    if (!rc && !file_exists(path))
-        rc = file_write_atomic(path, s->text, strlen(s->text), e);
+    if (!rc && !file_exists(path)) {
+        rc = file_remove_temporaries(path, e); /* of a killed writer */
+        if (!rc)
+            rc = file_write_atomic(path, s->text, strlen(s->text), e);
+    }
     mem_free(path);
     return rc;
 }

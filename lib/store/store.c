@@ -94,8 +94,11 @@ static enum err_code write_format(const char *path, const char *layout,
                                   struct err *e)
 {
     char *text = mem_printf("facet-store 2\n%s\n", layout);
-    enum err_code rc = text ? file_write_atomic(path, text, strlen(text), e)
-                            : err_set(e, ERR_NOMEM, "no memory");
+    enum err_code rc = text ? OK : err_set(e, ERR_NOMEM, "no memory");
+    if (!rc) /* of a killed writer; the lock is held */
+        rc = file_remove_temporaries(path, e);
+    if (!rc)
+        rc = file_write_atomic(path, text, strlen(text), e);
     mem_free(text);
     return rc;
 }
