@@ -21,10 +21,11 @@
 #include "lib/media/image.h"
 #include "lib/store/keys.h"
 #include "lib/store/policy.h"
+#include "lib/store/scan.h"
 #include "lib/store/sources.h"
 #include "lib/store/store.h"
 
-#define ROWS ".facet/rows"
+#define ROWS STORE_ANNOTATED
 #define KEYS ".facet/keys" /* of the files in ROWS and of the pictures */
 #define MAX_TABLE ((size_t)256 << 20) /* what annotation-reader takes */
 #define MAX_ROW 65536
@@ -285,7 +286,7 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
     struct writer *c = ctx;
     const char *root = keys_root(c->keys);
     char *rows = path_join(root, ROWS);
-    char *lock = path_join(root, ".facet/lock");
+    char *lock = path_join(root, STORE_LOCK);
     size_t n = 0;
     int fd = -1;
     enum err_code r = rows && lock ? file_mkdirs(rows, e) : no_memory(e);
@@ -329,6 +330,36 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
     return r;
 }
 
+/* A sample store has an index.csv of its own. The lock is the store's as well,
+ * so that of two that come at once one is refused. */
+static enum err_code claim_root(const char *root, struct err *e)
+{
+    char *rows = path_join(root, ROWS), *lock = path_join(root, STORE_LOCK);
+    char *format = path_join(root, STORE_FORMAT);
+    char *dir = path_join(root, STORE_DIR);
+    int fd = -1;
+    enum err_code r = rows && lock && format && dir ? OK : no_memory(e);
+    if (!r)
+        r = file_mkdirs(dir, e);
+    if (!r)
+        r = file_lock(lock, &fd, e);
+    if (!r && file_exists(format))
+        r = err_set(e, ERR_ARG,
+                    "'%s' holds a sample store (sample-writer), whose "
+                    "index.csv the annotations would replace: choose another "
+                    "folder",
+                    root);
+    if (!r)
+        r = file_mkdirs(rows, e);
+    if (fd >= 0)
+        close(fd);
+    mem_free(rows);
+    mem_free(lock);
+    mem_free(format);
+    mem_free(dir);
+    return r;
+}
+
 static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
@@ -340,6 +371,8 @@ static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
                                    .sinks = stage_sinks(s),
                                    .run_key = stage_run_key(s)};
     enum err_code r = keys_open(&o, &c->keys, e);
+    if (!r)
+        r = claim_root(keys_root(c->keys), e);
     return r ? r : sources_open("", false, &c->sources, e);
 }
 

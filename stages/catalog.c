@@ -87,7 +87,7 @@ static void report(struct ctx *c, struct stage *s)
         stage_report(s, "%zu of them changed since they were stored: anew",
                      n.source);
     if (n.lost)
-        stage_report(s, "of %zu there are files missing in '%s': made again",
+        stage_report(s, "of %zu there are files missing or cut in '%s': made again",
                      n.lost, c->done);
 }
 

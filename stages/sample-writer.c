@@ -42,7 +42,8 @@ struct ctx {
     /* state */
     char *where; /* root, or its part for these settings */
     struct store *store;
-    struct store_done *table; /* with other=keep, where there are others */
+    struct store_done *table;   /* with other=keep, in a pipeline */
+    struct store_sinks writers; /* of this run's rows */
     struct sources *sources;
     struct known_frame known[FRAMES_KNOWN], next_known;
     size_t n_known;
@@ -367,7 +368,7 @@ static bool keep_other(struct ctx *c, const struct draft *d)
         !en.finished)
         return false;
     store_about(d->source, v[COL_SET], v[COL_IDENTITY], about);
-    if (store_done_match(&en, store_recipe(c->store), about) == STORE_MATCH)
+    if (store_done_match(&en, about) == STORE_MATCH)
         return false;
     c->kept++;
     return true;
@@ -492,7 +493,9 @@ static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
     if (!rc)
         rc = sources_open(c->where, false, &c->sources, e);
     if (!rc && (enum policy)c->other == POLICY_KEEP)
-        rc = store_done_load(c->where, false, &c->table, e);
+        rc = store_sinks_read(&c->writers, stage_sinks(s), NULL, e);
+    if (!rc && c->writers.n)
+        rc = store_done_load(c->where, NULL, &c->writers, &c->table, e);
     return rc;
 }
 
@@ -573,8 +576,8 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
     tell(c, s);
     report(c, s, &t);
     return t.clashes ? err_set(e, ERR_DATA,
-                               "%zu samples were stored by two items each in "
-                               "'%s'; of each the later one is there",
+                               "%zu samples were stored by two items or sinks "
+                               "each in '%s'; of each the later one is there",
                                t.clashes, c->where)
                      : OK;
 }
@@ -584,6 +587,7 @@ static void writer_close(void *ctx)
     struct ctx *c = ctx;
     store_close(&c->store);
     store_done_free(&c->table);
+    store_sinks_free(&c->writers);
     sources_close(&c->sources);
     mem_free(c->where);
 }
@@ -639,6 +643,7 @@ static const struct stage_desc desc = {
     .in = in,
     .params = params,
     .aside = "root overwrite other",
+    .rows = true,
     .ctx_size = sizeof(struct ctx),
     .open = writer_open,
     .transform = writer_transform,

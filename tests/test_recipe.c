@@ -78,8 +78,9 @@ static void test_differ(void **state)
 
 static void test_sinks(void **state)
 {
-    struct recipe_sink a = {"store", "ab12", "settings-0", "keep", "o/x y"},
-                       b = {"sheets", "", "s", "", "/o"}, got;
+    struct recipe_sink a = {"store", "ab12",    "settings-0",
+                            "keep",  "samples", "o/x y"},
+                       b = {"sheets", "", "s", "", "", "/o"}, got;
     struct err e = {0};
     struct buf t;
     (void)state;
@@ -92,9 +93,11 @@ static void test_sinks(void **state)
     assert_string_equal(got.recipe, "ab12");
     assert_string_equal(got.apart, "settings-0");
     assert_string_equal(got.other, "keep");
+    assert_string_equal(got.rows, "samples");
     assert_string_equal(got.root, "o/x y");
     assert_true(recipe_sink_next(&p, &got));
     assert_string_equal(got.other, "");
+    assert_string_equal(got.rows, "");
     assert_string_equal(got.root, "/o");
     assert_false(recipe_sink_next(&p, &got));
     buf_free(&t);

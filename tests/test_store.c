@@ -27,6 +27,7 @@
 #include "lib/store/store.h"
 
 static char dir[256]; /* of the running test, removed after it */
+static const struct store_sinks nobody;
 
 static int make_dir(void **state)
 {
@@ -280,7 +281,7 @@ static void test_write_read(void **state)
     mem_free(meta);
     struct store_done *d;
     struct store_done_entry en;
-    assert_int_equal(store_done_load(at("s"), false, &d, &e), OK);
+    assert_int_equal(store_done_load(at("s"), NULL, &nobody, &d, &e), OK);
     assert_true(store_done_find(d, "n", "b", &en));
     assert_true(en.finished && en.failed && !en.views);
     assert_true(store_done_find(d, "n", "c", &en));
@@ -349,7 +350,7 @@ static void test_views_fold(void **state)
     assert_int_equal(t.failed, 0); /* the sample's failure is void */
     struct store_done *d;
     struct store_done_entry en;
-    assert_int_equal(store_done_load(dir, false, &d, &e), OK);
+    assert_int_equal(store_done_load(dir, NULL, &nobody, &d, &e), OK);
     assert_true(store_done_find(d, "n", "a", &en));
     assert_true(en.finished && en.views && !en.failed);
     store_done_free(&d);
@@ -708,7 +709,7 @@ static enum err_code whole_life(const char *root, struct err *e)
     store_close(&s);
     struct store_done *d = NULL;
     if (!rc)
-        rc = store_done_load(root, false, &d, e);
+        rc = store_done_load(root, NULL, &nobody, &d, e);
     store_done_free(&d);
     return rc;
 }

@@ -162,11 +162,15 @@ static int check_rows(const char *root)
     return e.code ? -1 : rows;
 }
 
-static struct store_done_entry done(struct store_done **d)
+static struct store_done_entry done(struct store_done **d, const char *recipe)
 {
+    char hash[1][RECIPE_HASH];
+    bool gives[1] = {true};
+    const struct store_sinks of = {hash, gives, *recipe != 0};
+    recipe_hash(recipe, hash[0]);
     struct err e = {0};
     struct store_done_entry en = {0};
-    assert_int_equal(store_done_load(dir, false, d, &e), OK);
+    assert_int_equal(store_done_load(dir, NULL, &of, d, &e), OK);
     assert_true(store_done_find(*d, "n", "a", &en));
     return en;
 }
@@ -193,11 +197,9 @@ static void test_fewer(void **state)
     assert_int_equal(t.others, 3);
     assert_int_equal(t.finished, 1); /* all there, of two settings */
     assert_int_equal(check_rows(dir), 5);
-    struct store_done_entry en = done(&d);
+    struct store_done_entry en = done(&d, "f.count\t3\n");
     assert_true(en.mixed);
-    char hash[RECIPE_HASH];
-    recipe_hash("f.count\t3\n", hash);
-    assert_int_equal(store_done_match(&en, hash, en.about), STORE_OTHER_RECIPE);
+    assert_int_equal(store_done_match(&en, en.about), STORE_OTHER_RECIPE);
     store_done_free(&d);
     s = open_with("f.count\t3\n", STORE_REMAKE);
     put(s, plain(2, 3, "new"));
@@ -209,11 +211,11 @@ static void test_fewer(void **state)
     assert_false(file_exists(at("n/a/frame_4.jpg")));
     assert_false(file_exists(at(".facet/drop")));
     assert_int_equal(check_rows(dir), 3);
-    en = done(&d);
+    en = done(&d, "f.count\t3\n");
     assert_false(en.mixed);
-    assert_int_equal(store_done_match(&en, hash, en.about), STORE_MATCH);
+    assert_int_equal(store_done_match(&en, en.about), STORE_MATCH);
     const uint64_t other[2] = {1, 2};
-    assert_int_equal(store_done_match(&en, hash, other), STORE_OTHER_SOURCE);
+    assert_int_equal(store_done_match(&en, other), STORE_OTHER_SOURCE);
     store_done_free(&d);
 }
 
@@ -295,7 +297,7 @@ static void test_faces(void **state)
     assert_int_equal(t.ok, 3);
     assert_int_equal(t.finished, 1);
     assert_int_equal(check_rows(dir), 3);
-    struct store_done_entry en = done(&d);
+    struct store_done_entry en = done(&d, "");
     assert_true(en.finished && !en.mixed);
     store_done_free(&d);
     /* the largest alone: one row, the other's files go */
@@ -596,6 +598,25 @@ static void write_text(const char *path, const char *text)
 }
 
 /* Sources: read once, again when they change, also within one clock tick. */
+/* A clock for which reading a file takes ten seconds. */
+struct slow_clock {
+    struct sources *s;
+    int64_t start_ns;
+};
+
+static int64_t slow_now(void *arg)
+{
+    const struct slow_clock *c = arg;
+    return c->start_ns + (sources_read(c->s) ? 10 : 0) * INT64_C(1000000000);
+}
+
+static int64_t changed_ns(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+}
+
 static void test_sources(void **state)
 {
     struct err e = {0};
@@ -617,10 +638,21 @@ static void test_sources(void **state)
     assert_int_equal(sources_hash(s, at("clip"), one, &e), OK);
     assert_int_equal(sources_read(s), 1);
     sources_close(&s);
+    /* looked at when fresh, and read for long: it may have changed meanwhile,
+     * within one tick of the file system's clock */
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(sources_open(dir, false, &s, &e), OK);
+        struct slow_clock slow = {s, changed_ns(at("clip")) + 1000000};
+        sources_set_clock(s, slow_now, &slow);
+        assert_int_equal(sources_hash(s, at("clip"), one, &e), OK);
+        assert_int_equal(sources_read(s), 1);
+        sources_close(&s);
+    }
     /* settled: remembered (its last change of status is what it waits for) */
-    sleep(3);
     for (size_t reads = 1, k = 0; k < 2; k++, reads = 0) {
         assert_int_equal(sources_open(dir, false, &s, &e), OK);
+        struct slow_clock slow = {s, changed_ns(at("clip")) + 3000000000};
+        sources_set_clock(s, slow_now, &slow);
         assert_int_equal(sources_hash(s, at("clip"), two, &e), OK);
         assert_string_equal(one, two);
         assert_int_equal(sources_read(s), reads);
@@ -655,7 +687,7 @@ static void test_policy(void **state)
 {
     struct err e = {0};
     char *root;
-    static const char sinks[] = "store\tab\tsettings-1\tapart\to\n";
+    static const char sinks[] = "store\tab\tsettings-1\tapart\tsamples\to\n";
     (void)state;
     assert_int_equal(policy_root(POLICY_APART, sinks, "store", "o", &root, &e),
                      OK);

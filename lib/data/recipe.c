@@ -172,26 +172,26 @@ char *recipe_differ(const char *before, const char *now, char *out, size_t n)
 enum err_code recipe_sink_put(struct buf *b, const struct recipe_sink *s,
                               struct err *e)
 {
-    return buf_printf(b, e, "%s\t%s\t%s\t%s\t%s\n", s->name, s->recipe,
-                      s->apart, s->other, s->root);
+    return buf_printf(b, e, "%s\t%s\t%s\t%s\t%s\t%s\n", s->name, s->recipe,
+                      s->apart, s->other, s->rows, s->root);
 }
 
 bool recipe_sink_next(const char **text, struct recipe_sink *out)
 {
     const char *p = *text;
-    char *const into[] = {out->name, out->recipe, out->apart, out->other,
-                          out->root};
-    const size_t room[] = {sizeof out->name, sizeof out->recipe,
+    char *const into[] = {out->name,  out->recipe, out->apart,
+                          out->other, out->rows,   out->root};
+    const size_t room[] = {sizeof out->name,  sizeof out->recipe,
                            sizeof out->apart, sizeof out->other,
-                           sizeof out->root};
+                           sizeof out->rows,  sizeof out->root};
     if (!*p)
         return false;
-    for (int i = 0; i < 5; i++) {
-        size_t n = strcspn(p, i < 4 ? "\t\n" : "\n");
+    for (int i = 0; i < 6; i++) {
+        size_t n = strcspn(p, i < 5 ? "\t\n" : "\n");
         size_t take = n < room[i] ? n : room[i] - 1;
         memcpy(into[i], p, take);
         into[i][take] = 0;
-        p += n + (p[n] == '\t' && i < 4);
+        p += n + (p[n] == '\t' && i < 5);
     }
     *text = p + (*p == '\n');
     return true;

@@ -41,7 +41,9 @@ struct recipe_sink {
     char recipe[RECIPE_HASH]; /* its hash */
     char apart[16];           /* "settings-3fa91c": of all sinks of this root */
     char other[16];           /* its parameter `other`, "" if it has none */
-    char root[4096];          /* its parameter `root`, as given */
+    char rows[12];   /* which rows it writes into a store: "samples", "failures"
+                        (these alone), "" none */
+    char root[4096]; /* its parameter `root`, as given */
 };
 enum err_code recipe_sink_put(struct buf *b, const struct recipe_sink *s,
                               struct err *e) MUST_USE;

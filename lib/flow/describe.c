@@ -176,6 +176,8 @@ enum err_code describe_yaml(const struct stage_desc *d, struct buf *out,
                         kinds[d->kind]);
     if (!rc)
         rc = buf_printf(out, e, "batch: %zu\n", d->batch ? d->batch : 1);
+    if (!rc && d->rows)
+        rc = buf_puts(out, "rows: true\n", e);
     if (!rc)
         rc = put_pair(out, "help", d->help, e);
     if (!rc)

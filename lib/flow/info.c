@@ -395,9 +395,9 @@ static enum err_code read_runtime(const struct ctx *c,
 enum err_code stage_info_parse(const char *yaml, size_t n, const char *origin,
                                struct stage_info **out, struct err *e)
 {
-    static const char *const keys[] = {"name",  "help",    "kind",
-                                       "in",    "out",     "params",
-                                       "batch", "runtime", NULL};
+    static const char *const keys[] = {"name", "help",   "kind",  "in",
+                                       "out",  "params", "batch", "runtime",
+                                       "rows", NULL};
     struct ctx c = {origin, e};
     struct yaml_node *top = NULL;
     *out = NULL;
@@ -410,6 +410,8 @@ enum err_code stage_info_parse(const char *yaml, size_t n, const char *origin,
         return no_memory(&c);
     }
     rc = check_keys(&c, top, keys, "a stage's description");
+    if (!rc)
+        rc = get_bool(&c, top, "rows", &i->rows);
     if (!rc)
         rc = need_text(&c, top, "name", &i->name);
     if (!rc)

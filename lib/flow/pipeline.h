@@ -23,7 +23,7 @@ struct info_port {
 struct info_param {
     char *name, *type, *def, *choices, *unit, *help; /* NULL where absent */
     double min, max;
-    bool aside;   /* `result: false`: does not shape the results */
+    bool aside; /* `result: false`: does not shape the results */
 };
 struct stage_info {
     char *name, *help, *kind; /* "source" | "transform" | "sink" */
@@ -32,6 +32,7 @@ struct stage_info {
     size_t n_in, n_out, n_params;
     int64_t batch;
     bool ours; /* `runtime: facet`: the program speaks the link itself */
+    bool rows; /* it writes rows into a sample store, its parameter `root` */
     char text_hash[33]; /* XXH3-128 of its --describe; "" if parsed only */
 };
 

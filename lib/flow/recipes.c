@@ -2,9 +2,11 @@
 #include "lib/flow/recipes.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "lib/base/file.h"
@@ -16,7 +18,8 @@
 #include "lib/data/recipe.h"
 #include "lib/flow/params.h"
 
-#define MAX_TABLES 256 /* in one folder that count */
+#define FILES_MAX ((size_t)50000000)
+#define TABLES_MAX ((size_t)256 << 20) /* names and hashes of a folder */
 
 struct recipes {
     const struct pipeline *p;
@@ -139,33 +142,130 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The hash of all tables (*.csv) in a folder that a source reads: which files
- * it lists, points, sets. False if there are none, or they cannot be read. */
-static bool hash_tables(const char *folder, char hex[33])
+static enum err_code add_name(struct file_list *l, const char *name,
+                              struct err *e)
 {
-    char *names[MAX_TABLES];
-    size_t n = 0;
-    struct buf b;
-    struct err why;
-    bool ok = true;
-    buf_init(&b, ITEM_MAX_STR);
-    DIR *d = opendir(folder);
-    for (struct dirent *f; d && n < MAX_TABLES && (f = readdir(d));)
-        if (f->d_name[0] != '.' && text_ends(f->d_name, ".csv"))
-            ok = (names[n++] = path_join(folder, f->d_name)) && ok;
-    if (d)
-        closedir(d);
-    if (ok && n)
-        qsort(names, n, sizeof *names, by_text);
-    for (size_t i = 0; i < n; i++) {
-        ok = ok && hash_file(names[i], hex, &why) == OK &&
-             buf_printf(&b, &why, "%s %s\n", path_base(names[i]), hex) == OK;
-        mem_free(names[i]);
+    if ((l->n & (l->n - 1)) == 0) { /* room for a power of two */
+        char **grown = mem_resize(l->names, l->n ? 2 * l->n : 1, sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, "no memory for a folder's tables");
+        l->names = grown;
     }
-    if (ok && n)
+    l->names[l->n] = mem_strdup(name);
+    if (!l->names[l->n])
+        return err_set(e, ERR_NOMEM, "no memory for a folder's tables");
+    l->n++;
+    return OK;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+    const char *base = path_base(name), *dot = strrchr(base, '.');
+    return dot && dot != base && strcasecmp(dot, ending) == 0;
+}
+
+/* Annotations (*.pts) at any depth. */
+static enum err_code list_points(const char *folder, struct file_list *out,
+                                 struct err *e)
+{
+    struct file_list l = {0};
+    struct err why;
+    enum err_code rc = file_walk(folder, FILES_MAX, &l, &why);
+    if (rc)
+        return rc == ERR_NOMEM ? err_set(e, rc, "%s", why.text) : OK;
+    for (size_t i = 0; i < l.n && !rc; i++)
+        if (has_ending(l.names[i], ".pts"))
+            rc = add_name(out, l.names[i], e);
+    file_list_free(&l);
+    return rc;
+}
+
+/* The names of all tables (*.csv) in a folder, and where landmarks.csv is none
+ * of them, of all annotations below it; sorted. */
+static enum err_code list_tables(const char *folder, struct file_list *l,
+                                 struct err *e)
+{
+    enum err_code rc = OK;
+    bool points = false;
+    DIR *d = opendir(folder);
+    if (!d)
+        return OK; /* counts by its name: the source will say so */
+    while (!rc) {
+        errno = 0;
+        struct dirent *f = readdir(d);
+        if (!f && errno)
+            rc = err_errno(e, ERR_IO, errno, "cannot read folder '%s'", folder);
+        if (!f)
+            break;
+        if (f->d_name[0] != '.' && has_ending(f->d_name, ".csv"))
+            rc = add_name(l, f->d_name, e);
+        points = points || strcasecmp(f->d_name, "landmarks.csv") == 0;
+    }
+    closedir(d);
+    if (!rc && !points)
+        rc = list_points(folder, l, e);
+    if (!rc && l->n)
+        qsort(l->names, l->n, sizeof *l->names, by_text);
+    return rc;
+}
+
+/* The hash of all tables in a folder that a source reads: which files it lists,
+ * points, sets. *any: there are some. One that cannot be read counts by its
+ * name: the source will say so. */
+static enum err_code hash_tables(const char *folder, char hex[33], bool *any,
+                                 struct err *e)
+{
+    struct file_list l = {0};
+    struct buf b;
+    buf_init(&b, TABLES_MAX);
+    enum err_code rc = list_tables(folder, &l, e);
+    for (size_t i = 0; i < l.n && !rc; i++) {
+        struct err why;
+        char *path = path_join(folder, l.names[i]);
+        if (!path)
+            rc = err_set(e, ERR_NOMEM, "no memory for a path");
+        else if (hash_file(path, hex, &why) != OK)
+            hex[0] = 0;
+        if (!rc)
+            rc = buf_printf(&b, e, "%s %s\n", l.names[i], hex);
+        mem_free(path);
+    }
+    *any = l.n > 0;
+    if (!rc && l.n)
         hash_bytes(b.data, b.len, hex);
     buf_free(&b);
-    return ok && n;
+    file_list_free(&l);
+    return rc;
+}
+
+/* Variables of the environment that choose the arithmetic of networks, where
+ * they are not as usual. Those that only choose among a CPU's kernels count as
+ * little as the CPU does. */
+static enum err_code put_variables(struct recipes *r, size_t i, struct err *e)
+{
+    static const struct {
+        const char *name, *usual, *only; /* only: no other value is heeded */
+    } known[] = {
+        {"FACET_NN_PATH", "", "blas"},
+        {"ONEDNN_DEFAULT_FPMATH_MODE", "STRICT", NULL},
+        {"DNNL_DEFAULT_FPMATH_MODE", "STRICT", NULL},
+    };
+    const struct pipe_stage *s = &r->p->stages[i];
+    bool networks = false;
+    for (size_t k = 0; k < s->info->n_params && !networks; k++)
+        networks = strcmp(s->info->params[k].type, "model") == 0;
+    enum err_code rc = OK;
+    for (size_t k = 0; networks && !rc && k < sizeof known / sizeof *known;
+         k++) {
+        const char *v = getenv(known[k].name);
+        char key[160];
+        if (!v || !*v || strcasecmp(v, known[k].usual) == 0 ||
+            (known[k].only && strcmp(v, known[k].only) != 0))
+            continue;
+        (void)snprintf(key, sizeof key, "%s/%s", s->name, known[k].name);
+        rc = recipe_put(&r->own[i], key, v, NULL, e);
+    }
+    return rc;
 }
 
 static enum err_code put_param(struct recipes *r, size_t i,
@@ -183,8 +283,11 @@ static enum err_code put_param(struct recipes *r, size_t i,
     mem_free(file);
     bool folder =
         strcmp(in->type, "path") == 0 || strcmp(in->type, "folder") == 0;
-    if (!hashed && folder && is_kind(s, "source"))
-        hashed = hash_tables(value, hex);
+    if (!hashed && folder && is_kind(s, "source")) {
+        enum err_code rc = hash_tables(value, hex, &hashed, e);
+        if (rc)
+            return rc;
+    }
     if (hashed)
         return recipe_put(&r->own[i], key, hex, value, e);
     struct buf b;
@@ -261,6 +364,8 @@ static enum err_code put_own(struct recipes *r, size_t i, struct err *e)
 {
     const struct stage_info *info = r->p->stages[i].info;
     enum err_code rc = put_program(r, i, e);
+    if (!rc)
+        rc = put_variables(r, i, e);
     for (size_t k = 0; k < info->n_params && !rc; k++)
         rc = put_param(r, i, &info->params[k], e);
     for (size_t k = 0; k < info->n_in && !rc; k++)
@@ -386,6 +491,17 @@ static enum err_code apart_name(const struct recipes *r, const char *root,
     return rc;
 }
 
+/* Which rows of a store does this sink write? See struct recipe_sink. */
+static const char *rows_of(const struct pipeline *p, size_t i)
+{
+    if (!p->stages[i].info || !p->stages[i].info->rows)
+        return "";
+    for (size_t k = 0; k < p->n_edges; k++)
+        if (p->edges[k].to == i && counts(p, &p->edges[k]))
+            return "samples";
+    return "failures";
+}
+
 static enum err_code put_sink(const struct recipes *r, size_t i,
                               struct buf *out, struct err *e)
 {
@@ -397,6 +513,7 @@ static enum err_code put_sink(const struct recipes *r, size_t i,
     (void)snprintf(k.name, sizeof k.name, "%s", s->name);
     (void)snprintf(k.root, sizeof k.root, "%s", root);
     (void)snprintf(k.other, sizeof k.other, "%s", other ? other : "");
+    (void)snprintf(k.rows, sizeof k.rows, "%s", rows_of(r->p, i));
     recipe_hash(r->text[i], k.recipe);
     enum err_code rc = apart_name(r, root, k.apart, e);
     return rc ? rc : recipe_sink_put(out, &k, e);

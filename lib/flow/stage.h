@@ -91,6 +91,9 @@ struct stage_desc {
      * source come); all others do, a model or file by its bytes, not its name.
      * See docs/store.md, recipes. */
     const char *aside;
+    /* A sink that writes rows into a sample store, its parameter `root`: a
+     * snippet there is finished when all such sinks have theirs. */
+    bool rows;
     size_t ctx_size; /* zeroed, parameters filled in */
     size_t batch;    /* most items handed to one transform call; 0 means 1 */
 
@@ -144,9 +147,9 @@ enum err_code stage_emit_late(struct stage *s, const char *port,
 /* Set one input item of the current transform aside as failed; code and text
  * are the reason. Children that it already has stay. A source may give an item
  * that it has made but not emitted, for what it could not read (item_set_key as
- * for stage_emit): it goes to the dead letters and out on `failed` like a failed
- * input, and stays the source's to free. Pipelines count on it to have those
- * str fields of the first output port that are not optional. */
+ * for stage_emit): it goes to the dead letters and out on `failed` like a
+ * failed input, and stays the source's to free. Pipelines count on it to have
+ * those str fields of the first output port that are not optional. */
 void stage_fail(struct stage *s, const struct item *in, enum err_code code,
                 const char *fmt, ...) PRINTF_LIKE(4, 5);
 

@@ -3,11 +3,13 @@
 #include "lib/store/done.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/data/recipe.h"
 #include "lib/store/scan.h"
 #include "lib/store/store.h"
 
@@ -18,9 +20,7 @@ struct slot {
 
 struct store_done {
     struct slot *slots;
-    size_t n, cap;  /* cap: a power of two */
-    char **recipes; /* all that occur */
-    size_t n_recipes;
+    size_t n, cap; /* cap: a power of two */
 };
 
 static void hash_of(const char *name, const char *snippet, uint64_t h[2])
@@ -57,19 +57,33 @@ static enum err_code grow(struct store_done *d, struct err *e)
     return OK;
 }
 
-/* The table's own copy of a recipe's hash; there are few. */
-static const char *keep_recipe(struct store_done *d, const char *recipe)
+enum err_code store_sinks_read(struct store_sinks *s, const char *sinks,
+                               const char *root, struct err *e)
 {
-    for (size_t i = d->n_recipes; i > 0; i--)
-        if (strcmp(d->recipes[i - 1], recipe) == 0)
-            return d->recipes[i - 1];
-    char **grown = mem_resize(d->recipes, d->n_recipes + 1, sizeof *grown);
-    char *copy = grown ? mem_strdup(recipe) : NULL;
-    if (grown)
-        d->recipes = grown;
-    if (copy)
-        d->recipes[d->n_recipes++] = copy;
-    return copy;
+    struct recipe_sink k;
+    *s = (struct store_sinks){0};
+    while (recipe_sink_next(&sinks, &k)) {
+        if (!*k.rows || (root && !recipe_same_root(k.root, root)))
+            continue;
+        char(*recipe)[33] = mem_resize(s->recipe, s->n + 1, sizeof *recipe);
+        if (recipe)
+            s->recipe = recipe;
+        bool *gives =
+            recipe ? mem_resize(s->gives, s->n + 1, sizeof *gives) : NULL;
+        if (!gives)
+            return err_set(e, ERR_NOMEM, "no memory for the settings");
+        s->gives = gives;
+        snprintf(recipe[s->n], sizeof *recipe, "%s", k.recipe);
+        gives[s->n++] = strcmp(k.rows, "samples") == 0;
+    }
+    return OK;
+}
+
+void store_sinks_free(struct store_sinks *s)
+{
+    mem_free(s->recipe);
+    mem_free(s->gives);
+    *s = (struct store_sinks){0};
 }
 
 void store_about(const char *source_hash, const char *set, const char *identity,
@@ -84,18 +98,16 @@ void store_about(const char *source_hash, const char *set, const char *identity,
 }
 
 enum store_match store_done_match(const struct store_done_entry *d,
-                                  const char *recipe, const uint64_t about[2])
+                                  const uint64_t about[2])
 {
-    if (!*recipe)
-        return STORE_MATCH;
-    if (d->mixed || strcmp(d->recipe, recipe) != 0)
+    if (!d->ours || d->mixed)
         return STORE_OTHER_RECIPE;
     return d->about[0] == about[0] && d->about[1] == about[1]
                ? STORE_MATCH
                : STORE_OTHER_SOURCE;
 }
 
-/* Is a file of these rows not there any more? */
+/* Is a file of these rows not there any more, or cut off? */
 static bool lost_files(const char *root, const struct store_group *g)
 {
     bool lost = false;
@@ -103,13 +115,26 @@ static bool lost_files(const char *root, const struct store_group *g)
         for (size_t f = 0; f < STORE_FILES && !lost; f++) {
             const char *rel = g->rows[i].v[store_file_cols[f]];
             char *path = *rel ? path_join(root, rel) : NULL;
-            lost = path && !file_exists(path);
+            lost = path && !store_sum_fits(path, g->rows[i].v[store_sum_cols[f]]);
             mem_free(path);
         }
     return lost;
 }
 
-static enum err_code add(struct store_done *d, const char *look,
+static bool all_ours(const struct store_group *g, const struct store_sinks *of)
+{
+    bool ours = true;
+    for (size_t i = 0; i < g->n && ours; i++) {
+        ours = false;
+        for (size_t k = 0; k < of->n && !ours; k++)
+            ours = strcmp(g->rows[i].v[COL_RECIPE], of->recipe[k]) == 0;
+    }
+    return ours;
+}
+
+static enum err_code add(struct store_done *d, const char *root,
+                         const struct store_look *look,
+                         const struct store_sinks *of,
                          const struct store_group *g, struct err *e)
 {
     if (2 * (d->n + 1) > d->cap) {
@@ -119,15 +144,20 @@ static enum err_code add(struct store_done *d, const char *look,
     }
     struct store_outcome o;
     store_group_measure(g, &o);
-    struct slot s = {.entry = {.finished = o.finished,
-                               .failed = o.failed > 0,
-                               .views = o.views,
-                               .mixed = o.mixed,
-                               .lost = look && lost_files(look, g)}};
+    struct slot s = {
+        .entry = {.finished = o.finished,
+                  .failed = o.failed > 0,
+                  .views = o.views,
+                  .mixed = o.mixed,
+                  .ours = !of->n || all_ours(g, of),
+                  .lost = look && look->files && lost_files(root, g)}};
+    /* Where several sinks write it, a run may have ended between them. */
+    if (of->n > 1 && s.entry.ours && s.entry.finished && !s.entry.mixed)
+        s.entry.finished = store_group_all_gave(
+            g, (const char(*)[33])of->recipe, of->gives, of->n);
+    s.entry.lacking = look && look->lacks && s.entry.finished && s.entry.ours &&
+                      look->lacks(look->arg, g);
     const char *const *v = g->rows[0].v;
-    s.entry.recipe = keep_recipe(d, v[COL_RECIPE]);
-    if (!s.entry.recipe)
-        return err_set(e, ERR_NOMEM, "no memory for finished snippets");
     store_about(v[COL_SOURCE_HASH], v[COL_SET], v[COL_IDENTITY], s.entry.about);
     hash_of(g->rows[0].v[COL_NAME], g->rows[0].v[COL_SNIPPET], s.h);
     *slot_of(d, s.h) = s;
@@ -135,7 +165,8 @@ static enum err_code add(struct store_done *d, const char *look,
     return OK;
 }
 
-enum err_code store_done_load(const char *root, bool look,
+enum err_code store_done_load(const char *root, const struct store_look *look,
+                              const struct store_sinks *of,
                               struct store_done **out, struct err *e)
 {
     *out = NULL;
@@ -155,7 +186,7 @@ enum err_code store_done_load(const char *root, bool look,
         rc = store_scan_next(scan, &g, e);
         if (rc || !g)
             break;
-        rc = add(d, look ? root : NULL, g, e);
+        rc = add(d, root, look, of, g, e);
     }
     if (!rc && store_scan_damaged(scan))
         log_warn("'%s': %zu damaged rows left out; their samples are made "
@@ -187,9 +218,6 @@ void store_done_free(struct store_done **d)
 {
     if (!*d)
         return;
-    for (size_t i = 0; i < (*d)->n_recipes; i++)
-        mem_free((*d)->recipes[i]);
-    mem_free((*d)->recipes);
     mem_free((*d)->slots);
     mem_free(*d);
     *d = NULL;

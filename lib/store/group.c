@@ -99,6 +99,14 @@ static enum err_code grow(struct store_group *g, struct err *e)
     return OK;
 }
 
+/* Do both come from one source and from the settings of one run? */
+static bool related(const struct store_group *g, const struct store_row *a,
+                    const struct store_row *b)
+{
+    return strcmp(a->v[COL_SOURCE_HASH], b->v[COL_SOURCE_HASH]) == 0 &&
+           store_kin_are(g->kin, a->v[COL_RECIPE], b->v[COL_RECIPE]);
+}
+
 /* Two items of one run that claim one sample. */
 static bool clash(const struct store_row *a, const struct store_row *b)
 {
@@ -115,8 +123,10 @@ enum err_code store_group_add(struct store_group *g,
     enum err_code rc = OK;
     if (last && store_row_compare(last, row) == 0) {
         bool same = store_row_same_key(last, row);
+        bool kin = !same && related(g, last, row);
         g->clashes += same && age && g->age[g->n - 1] && clash(last, row);
-        if (same && store_row_ok(last) && !store_row_ok(row))
+        g->clashes += kin && store_row_ok(last) && store_row_ok(row);
+        if ((same || kin) && store_row_ok(last) && !store_row_ok(row))
             return OK;
         for (int f = 0; f < STORE_FILES && !rc; f++) {
             enum store_col c = store_file_cols[f];
@@ -139,40 +149,60 @@ enum err_code store_group_add(struct store_group *g,
     return OK;
 }
 
+/* Which rows are looked at: all (no key), those of one run, or those of one of
+ * its sinks and all the run's failures. */
+struct which {
+    const struct store_row *key;
+    const char *recipe; /* NULL: all of key's run */
+};
+
+static const struct which all = {NULL, NULL};
+
+static bool looked_at(const struct store_group *g, const struct store_row *r,
+                      const struct which *w)
+{
+    if (!w->key)
+        return true;
+    return related(g, r, w->key) && (!w->recipe || !store_row_ok(r) ||
+                                     strcmp(r->v[COL_RECIPE], w->recipe) == 0);
+}
+
 /* The part of a sample from rows[i] that is one face (or has none): does it
- * have its own row, or all its views? *next: the row behind it. */
+ * have its own row, or all its views? Where it has some views it needs them
+ * all, but for a failure, which is its whole outcome. *next: the row behind. */
 static bool face_complete(const struct store_group *g, size_t i, size_t *next,
-                          const struct store_row *key, bool *by_views)
+                          const struct which *w, bool *by_views)
 {
     int64_t sample = store_row_i64(&g->rows[i], COL_SAMPLE, -1);
     int64_t face = store_row_i64(&g->rows[i], COL_FACE, -1);
     int64_t n_views = 0, views = 0;
-    bool own = false;
+    bool own = false, failed = false;
     for (; i < g->n; i++) {
         const struct store_row *r = &g->rows[i];
         if (store_row_i64(r, COL_SAMPLE, -1) != sample ||
             store_row_i64(r, COL_FACE, -1) != face)
             break;
-        if (key && !store_row_same_key(r, key))
+        if (!looked_at(g, r, w))
             continue;
         int64_t n = store_row_i64(r, COL_N_VIEWS, 0);
         n_views = n > n_views ? n : n_views;
-        if (store_row_i64(r, COL_VIEW, -1) < 0)
-            own = true;
-        else
+        if (store_row_i64(r, COL_VIEW, -1) >= 0) {
             views++;
+            continue;
+        }
+        own = true;
+        failed = !store_row_ok(r);
     }
     *next = i;
     *by_views = views > 0 && views >= n_views;
-    return own || *by_views;
+    return *by_views || (own && (failed || !views));
 }
 
 /* Does sample rows[i..] have its own row, or all its views, or all its faces?
- * Only rows of key's settings and source are looked at, where key is given.
  * *next: the first row of the next sample. *by_parts: its views or faces make
  * it whole. */
 static bool sample_complete(const struct store_group *g, size_t i, size_t *next,
-                            const struct store_row *key, bool *by_parts)
+                            const struct which *w, bool *by_parts)
 {
     int64_t sample = store_row_i64(&g->rows[i], COL_SAMPLE, -1);
     int64_t faces = 0, whole = 0;
@@ -181,7 +211,7 @@ static bool sample_complete(const struct store_group *g, size_t i, size_t *next,
     while (i < g->n && store_row_i64(&g->rows[i], COL_SAMPLE, -1) == sample) {
         bool views;
         size_t at = i;
-        bool done = face_complete(g, i, &i, key, &views);
+        bool done = face_complete(g, i, &i, w, &views);
         if (store_row_i64(&g->rows[at], COL_FACE, -1) < 0) {
             own = own || done;
             *by_parts = *by_parts || views;
@@ -190,7 +220,7 @@ static bool sample_complete(const struct store_group *g, size_t i, size_t *next,
         whole += done;
         for (size_t k = at; k < i; k++) {
             int64_t n = store_row_i64(&g->rows[k], COL_FACES, 0);
-            if (!key || store_row_same_key(&g->rows[k], key))
+            if (looked_at(g, &g->rows[k], w))
                 faces = n > faces ? n : faces;
         }
     }
@@ -199,20 +229,20 @@ static bool sample_complete(const struct store_group *g, size_t i, size_t *next,
     return own || *by_parts;
 }
 
-/* Samples that are complete under key, of how many there should be. */
+/* Samples that are complete, of how many there should be. */
 static int64_t count_complete(const struct store_group *g, size_t from,
-                              const struct store_row *key, int64_t *n_frames)
+                              const struct which *w, int64_t *n_frames)
 {
     int64_t complete = 0;
     bool parts;
     *n_frames = 0;
     for (size_t i = from; i < g->n; i++) {
         int64_t n = store_row_i64(&g->rows[i], COL_N_FRAMES, 0);
-        if (!key || store_row_same_key(&g->rows[i], key))
+        if (looked_at(g, &g->rows[i], w))
             *n_frames = n > *n_frames ? n : *n_frames;
     }
     for (size_t i = from, next; i < g->n; i = next)
-        complete += sample_complete(g, i, &next, key, &parts);
+        complete += sample_complete(g, i, &next, w, &parts);
     return complete;
 }
 
@@ -227,7 +257,7 @@ static enum err_code settle_whole(struct store_group *g, struct err *e)
     enum err_code rc = OK;
     for (size_t i = g->n; i > 1 && !rc; i--)
         if (g->age[0] > g->age[i - 1] &&
-            !store_row_same_key(&g->rows[0], &g->rows[i - 1]))
+            !related(g, &g->rows[0], &g->rows[i - 1]))
             rc = store_group_drop(g, i - 1, e);
     return rc;
 }
@@ -262,6 +292,10 @@ static enum err_code settle_shared(struct store_group *g, struct err *e)
                 if (store_row_i64(&g->rows[k], COL_SAMPLE, -1) != sample)
                     break;
                 lost = overwritten(g, i - 1, k);
+                /* two sinks of a run with one file: each would take it */
+                g->clashes += lost &&
+                              related(g, &g->rows[i - 1], &g->rows[k]) &&
+                              !store_row_same_key(&g->rows[i - 1], &g->rows[k]);
             }
         if (lost)
             rc = store_group_drop(g, i - 1, e);
@@ -284,11 +318,12 @@ static enum err_code settle_others(struct store_group *g, struct err *e)
     if (!kept)
         return err_set(e, ERR_NOMEM, "no memory for a row");
     int64_t n_frames;
-    int64_t complete = count_complete(g, is_whole(g), &key, &n_frames);
+    const struct which run = {&key, NULL};
+    int64_t complete = count_complete(g, is_whole(g), &run, &n_frames);
     enum err_code rc = OK;
     if (n_frames > 0 && complete >= n_frames)
         for (size_t i = g->n; i > 0 && !rc; i--)
-            if (!store_row_same_key(&g->rows[i - 1], &key))
+            if (!related(g, &g->rows[i - 1], &key))
                 rc = store_group_drop(g, i - 1, e);
     mem_free(kept);
     return rc;
@@ -300,13 +335,14 @@ static enum err_code settle_failures(struct store_group *g, struct err *e)
     enum err_code rc = OK;
     size_t i = is_whole(g), next;
     int64_t n_frames;
-    int64_t complete = count_complete(g, i, NULL, &n_frames);
+    int64_t complete = count_complete(g, i, &all, &n_frames);
     bool whole = i > 0;
     while (i < g->n && !rc) {
         bool parts;
-        (void)sample_complete(g, i, &next, NULL, &parts);
+        (void)sample_complete(g, i, &next, &all, &parts);
         /* absent numbers come first: one row, before all faces and views */
-        if (parts && store_row_i64(&g->rows[i], COL_VIEW, -1) < 0 &&
+        if (parts && !store_row_ok(&g->rows[i]) &&
+            store_row_i64(&g->rows[i], COL_VIEW, -1) < 0 &&
             store_row_i64(&g->rows[i], COL_FACE, -1) < 0) {
             rc = store_group_drop(g, i, e);
             next--;
@@ -355,11 +391,50 @@ void store_group_measure(const struct store_group *g, struct store_outcome *out)
         out->ok += store_row_ok(r);
         out->failed += !store_row_ok(r);
         out->views |= store_row_i64(r, COL_VIEW, -1) >= 0;
-        out->mixed |= !store_row_same_key(r, &g->rows[0]);
+        out->mixed |= !related(g, r, &g->rows[0]);
     }
     int64_t n_frames = 0;
-    int64_t complete = count_complete(g, whole, NULL, &n_frames);
+    int64_t complete = count_complete(g, whole, &all, &n_frames);
     int64_t said = whole ? store_row_i64(&g->rows[0], COL_N_FRAMES, 0) : 0;
     out->n_frames = said > n_frames ? said : n_frames;
     out->finished = whole || (out->n_frames > 0 && complete >= out->n_frames);
+}
+
+/* Does each sample come from one sink? */
+static bool shared_out(const struct store_group *g)
+{
+    const struct store_row *first = NULL; /* good one of the sample */
+    for (size_t i = 0; i < g->n; i++) {
+        const struct store_row *r = &g->rows[i];
+        if (!store_row_ok(r))
+            continue;
+        if (!first || store_row_i64(first, COL_SAMPLE, -1) !=
+                          store_row_i64(r, COL_SAMPLE, -1))
+            first = r;
+        if (strcmp(first->v[COL_RECIPE], r->v[COL_RECIPE]) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool store_group_all_gave(const struct store_group *g,
+                          const char (*recipes)[33], const bool *gives,
+                          size_t n)
+{
+    int64_t n_frames, whole = 0;
+    bool apart = shared_out(g);
+    if (is_whole(g))
+        return true;
+    (void)count_complete(g, 0, &all, &n_frames);
+    for (size_t i = 0; i < n; i++) {
+        const struct which its = {&g->rows[0], recipes[i]};
+        bool some = false;
+        if (!gives[i])
+            continue;
+        for (size_t k = 0; k < g->n && !some; k++)
+            some = looked_at(g, &g->rows[k], &its);
+        if (!some || (!apart && count_complete(g, 0, &its, &whole) < n_frames))
+            return false;
+    }
+    return true;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/store/kin.h"
 #include "lib/store/row.h"
 
 /* All rows of one snippet in index order, one per sample, face and view; rows
@@ -23,19 +24,26 @@ struct store_group {
     /* Files that rows named which are gone, and that no row names any more. */
     char **dropped;
     size_t n_dropped, cap_dropped;
-    size_t clashes; /* samples that two items stored, both in journals */
+    size_t clashes; /* samples that two items, or two sinks of a run, stored */
+    const struct store_kin *kin; /* the scan's */
 };
 
 /* What the rows of a snippet amount to. */
 struct store_outcome {
     bool finished; /* every sample has its row, or the snippet failed whole */
     bool views;    /* it has generated views */
-    bool mixed;    /* rows of several settings or sources */
+    bool mixed;    /* rows of several runs' settings, or of several sources */
     size_t ok, failed;
     int64_t n_frames; /* samples the snippet should have; 0 unknown */
 };
 void store_group_measure(const struct store_group *g,
                          struct store_outcome *out);
+/* Of a snippet whose rows are all of n kin recipes of which each has samples of
+ * its own to give: has each given them? So if each has all samples (a failure
+ * counts for all of them), or if they share the samples out among them. */
+bool store_group_all_gave(const struct store_group *g,
+                          const char (*recipes)[33], const bool *gives,
+                          size_t n);
 
 /* For scan.c: add a copy of the row, in the order of store_row_compare and, of
  * one sample, of writing. Of two rows of the same settings and source a success

@@ -274,6 +274,35 @@ bool keys_known(const char *root, const char *keys, const char *rel,
     return ours;
 }
 
+bool keys_lost(const char *root, const char *keys, const char *rel,
+               const char *source, const char (*recipes)[33], size_t n)
+{
+    char *dir = mem_printf("%s/%s/%s", root, keys, rel);
+    DIR *d = dir ? opendir(dir) : NULL;
+    struct dirent *entry;
+    bool lost = false;
+    while (d && !lost && (entry = readdir(d))) {
+        struct key key;
+        bool ours = false;
+        if (!text_ends(entry->d_name, SUFFIX))
+            continue;
+        size_t len = strlen(entry->d_name) - strlen(SUFFIX);
+        char *name = mem_strndup(entry->d_name, len);
+        char *path = name ? mem_printf("%s/%s/%s", root, rel, name) : NULL;
+        if (path && !file_exists(path) && read_key(dir, name, &key) &&
+            strcmp(key.source, source) == 0)
+            for (size_t i = 0; i < n && !ours; i++)
+                ours = strcmp(recipes[i], key.recipe) == 0;
+        lost = ours;
+        mem_free(name);
+        mem_free(path);
+    }
+    if (d)
+        closedir(d);
+    mem_free(dir);
+    return lost;
+}
+
 void keys_close(struct keys **kp)
 {
     struct keys *k = *kp;

@@ -56,6 +56,10 @@ enum err_code keys_others(const struct keys *k, size_t *n,
 /* For a catalog: is ROOT/rel of one of these recipes (n of 33 bytes each)? */
 bool keys_known(const char *root, const char *keys, const char *rel,
                 const char (*recipes)[33], size_t n);
+/* Is one of the files of folder rel that were made of these recipes and this
+ * source gone? */
+bool keys_lost(const char *root, const char *keys, const char *rel,
+               const char *source, const char (*recipes)[33], size_t n);
 void keys_close(struct keys **k);
 
 /* The hash of the clip or picture that an item comes of: what its source says,

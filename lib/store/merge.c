@@ -14,7 +14,6 @@
 #include "lib/store/scan.h"
 #include "lib/store/writers.h"
 
-#define SETS_MAX 16
 #define FLUSH_BYTES ((size_t)1 << 16)
 #define DROPS_MAX ((size_t)1 << 30)
 
@@ -22,6 +21,7 @@
 struct output {
     char *tmp, *path;
     FILE *f;
+    bool made; /* tmp is there */
     struct buf b;
     char *set; /* identity layout: whose metadata.csv */
 };
@@ -37,8 +37,9 @@ struct merge {
     enum store_layout layout;
     enum store_check verify;
     struct output base, index, meta, drop;
-    struct output sets[SETS_MAX];
-    size_t n_sets;
+    struct output *sets; /* sorted; open only while they are written to: there
+                            may be more than files can be open */
+    size_t n_sets, cap_sets;
     struct tally *tally;
     size_t n_tally, removed;
     struct file_list before; /* drops that a killed merge left undone, sorted */
@@ -57,6 +58,7 @@ static enum err_code output_open(struct merge *m, struct output *o,
     o->f = fopen(o->tmp, "we");
     if (!o->f)
         return err_errno(e, ERR_IO, errno, "cannot make '%s'", o->tmp);
+    o->made = true;
     return OK;
 }
 
@@ -64,19 +66,32 @@ static enum err_code output_flush(struct output *o, size_t above, struct err *e)
 {
     if (o->b.len <= above)
         return OK;
+    if (!o->f && !(o->f = fopen(o->tmp, "ae")))
+        return err_errno(e, ERR_IO, errno, "cannot open '%s'", o->tmp);
     if (fwrite(o->b.data, 1, o->b.len, o->f) != o->b.len)
         return err_errno(e, ERR_IO, errno, "cannot write '%s'", o->path);
     o->b.len = 0;
     return OK;
 }
 
+static enum err_code output_shut(struct output *o, struct err *e)
+{
+    FILE *f = o->f;
+    o->f = NULL;
+    return !f || fclose(f) == 0
+               ? OK
+               : err_errno(e, ERR_IO, errno, "cannot write '%s'", o->path);
+}
+
 /* Make it durable under its temporary name. */
 static enum err_code output_sync(struct output *o, struct err *e)
 {
     enum err_code rc = output_flush(o, 0, e);
+    if (!rc && !o->f && !(o->f = fopen(o->tmp, "ae")))
+        rc = err_errno(e, ERR_IO, errno, "cannot open '%s'", o->tmp);
     if (!rc && (fflush(o->f) != 0 || fsync(fileno(o->f)) != 0))
         rc = err_errno(e, ERR_IO, errno, "cannot write '%s'", o->path);
-    return rc;
+    return rc ? rc : output_shut(o, e);
 }
 
 static enum err_code output_publish(struct output *o, struct err *e)
@@ -92,7 +107,7 @@ static void output_free(struct output *o)
 {
     if (o->f)
         fclose(o->f);
-    if (o->tmp && o->f)
+    if (o->tmp && o->made)
         unlink(o->tmp);
     buf_free(&o->b);
     mem_free(o->tmp);
@@ -104,23 +119,40 @@ static void output_free(struct output *o)
 static enum err_code output_of_set(struct merge *m, const char *set,
                                    struct output **out, struct err *e)
 {
-    for (size_t i = 0; i < m->n_sets; i++)
-        if (strcmp(m->sets[i].set, set) == 0) {
-            *out = &m->sets[i];
+    size_t at = 0;
+    for (size_t end = m->n_sets; at < end;) {
+        size_t mid = at + (end - at) / 2;
+        int order = strcmp(m->sets[mid].set, set);
+        if (order == 0) {
+            *out = &m->sets[mid];
             return OK;
         }
-    if (m->n_sets == SETS_MAX)
-        return err_set(e, ERR_UNSUPPORTED, "more than %d sets in '%s'",
-                       SETS_MAX, m->root);
-    struct output *o = &m->sets[m->n_sets];
-    char tmp[32];
-    snprintf(tmp, sizeof tmp, "new-set-%zu", m->n_sets);
-    m->n_sets++;
-    o->set = mem_strdup(set);
+        if (order < 0)
+            at = mid + 1;
+        else
+            end = mid;
+    }
+    char *own = mem_strdup(set);
+    if (!own)
+        return err_set(e, ERR_NOMEM, "no memory for a set");
+    if (m->n_sets == m->cap_sets) {
+        size_t cap = m->cap_sets ? 2 * m->cap_sets : 16;
+        struct output *grown = mem_resize(m->sets, cap, sizeof *grown);
+        if (!grown) {
+            mem_free(own);
+            return err_set(e, ERR_NOMEM, "no memory for a set");
+        }
+        m->sets = grown;
+        m->cap_sets = cap;
+    }
+    struct output *o = &m->sets[at];
+    memmove(o + 1, o, (m->n_sets - at) * sizeof *o);
+    *o = (struct output){.set = own};
+    char tmp[40];
+    snprintf(tmp, sizeof tmp, "new-set-%zu", m->n_sets++);
     char *name = path_join(set, "metadata.csv");
-    enum err_code rc = o->set && name
-                           ? output_open(m, o, name, tmp, e)
-                           : err_set(e, ERR_NOMEM, "no memory for a path");
+    enum err_code rc = name ? output_open(m, o, name, tmp, e)
+                            : err_set(e, ERR_NOMEM, "no memory for a path");
     mem_free(name);
     if (!rc)
         rc = buf_puts(&o->b,
@@ -128,7 +160,7 @@ static enum err_code output_of_set(struct merge *m, const char *set,
                       "source,method,model,rx_deg,ry_deg,rz_deg\n",
                       e);
     *out = o;
-    return rc;
+    return rc ? rc : output_shut(o, e);
 }
 
 static enum err_code identity_line(struct merge *m, const struct store_row *r,
@@ -164,7 +196,9 @@ static enum err_code identity_line(struct merge *m, const struct store_row *r,
     }
     if (!rc)
         rc = buf_put(&o->b, "\n", 1, e);
-    return rc ? rc : output_flush(o, FLUSH_BYTES, e);
+    if (!rc)
+        rc = output_flush(o, FLUSH_BYTES, e);
+    return rc ? rc : output_shut(o, e);
 }
 
 /* The seed's list: only snippets whose samples are all there, because its
@@ -419,8 +453,10 @@ static enum err_code merge_open(struct merge *m, struct err *e)
 /* The base goes last: until then the journals still hold the rows. */
 static enum err_code merge_publish(struct merge *m, struct err *e)
 {
-    struct output *all[SETS_MAX + 4];
+    struct output **all = mem_array(m->n_sets + 4, sizeof *all);
     size_t n = 0;
+    if (!all)
+        return err_set(e, ERR_NOMEM, "no memory for a store's tables");
     for (size_t i = 0; i < m->n_sets; i++)
         all[n++] = &m->sets[i];
     all[n++] = &m->meta;
@@ -439,6 +475,7 @@ static enum err_code merge_publish(struct merge *m, struct err *e)
         rc = output_sync(all[i], e);
     for (size_t i = 0; !rc && i < n; i++)
         rc = output_publish(all[i], e);
+    mem_free(all);
     /* Journals are removed next: the base must have arrived. */
     char *dir = rc ? NULL : path_join(m->root, STORE_DIR);
     if (!rc)
@@ -484,6 +521,7 @@ enum err_code store_merge(const char *root, enum store_layout layout,
     output_free(&m.meta);
     for (size_t i = 0; i < m.n_sets; i++)
         output_free(&m.sets[i]);
+    mem_free(m.sets);
     if (totals)
         *totals = t;
     return rc ? err_wrap(e, "merging the store '%s'", root) : OK;

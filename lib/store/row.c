@@ -122,17 +122,23 @@ enum err_code store_sum_file(const char *path, char out[STORE_SUM],
     return rc;
 }
 
-bool store_sum_matches(const char *path, const char *sum)
+bool store_sum_fits(const char *path, const char *sum)
 {
     struct stat st;
-    struct err why;
-    char hex[33], got[STORE_SUM];
+    char size[STORE_SUM];
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
         return false;
-    size_t n = (size_t)snprintf(got, sizeof got, "%zu-", (size_t)st.st_size);
-    if (strncmp(got, sum, n) != 0 || hash_file(path, hex, &why) != OK)
-        return false;
-    return strcmp(sum + n, hex) == 0;
+    size_t n = (size_t)snprintf(size, sizeof size, "%zu-", (size_t)st.st_size);
+    return !*sum || strncmp(size, sum, n) == 0;
+}
+
+bool store_sum_matches(const char *path, const char *sum)
+{
+    struct err why;
+    char hex[33];
+    const char *dash = strchr(sum, '-');
+    return dash && store_sum_fits(path, sum) &&
+           hash_file(path, hex, &why) == OK && strcmp(dash + 1, hex) == 0;
 }
 
 uint64_t store_hash(uint64_t seed, const void *p, size_t n)

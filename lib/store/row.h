@@ -106,6 +106,9 @@ enum err_code store_sum_file(const char *path, char out[STORE_SUM],
  * Size first: most of what does not match is told without reading. */
 bool store_sum_matches(const char *path, const char *sum);
 
+/* Is there a regular file of this sum's size (of any, where sum is "")? */
+bool store_sum_fits(const char *path, const char *sum);
+
 /* FNV-1a 64 with a seed, finalised; the same on every machine. */
 uint64_t store_hash(uint64_t seed, const void *p, size_t n);
 

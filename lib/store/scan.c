@@ -15,6 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/store/kin.h"
 
 #define JOURNAL_MAX ((size_t)1 << 30)
 #define INDEX_MAX ((size_t)2 << 30)
@@ -39,6 +40,7 @@ struct store_scan {
     size_t n, cap, next;
     size_t damaged;
     struct store_group group;
+    struct store_kin *kin;
 };
 
 static int by_number(const void *a, const void *b)
@@ -281,6 +283,9 @@ enum err_code store_scan_open_locked(const char *root, struct store_scan **out,
     if (!rc && s->n)
         qsort(s->entries, s->n, sizeof *s->entries, by_key);
     if (!rc)
+        rc = store_kin_load(root, &s->kin, e);
+    s->group.kin = s->kin;
+    if (!rc)
         rc = base_step(s, e);
     mem_free(base);
     if (rc)
@@ -334,6 +339,7 @@ void store_scan_close(struct store_scan **sp)
     mem_free(s->texts);
     mem_free(s->entries);
     store_group_free(&s->group);
+    store_kin_free(&s->kin);
     mem_free(s->line);
     mem_free(s->root);
     mem_free(s);

@@ -42,7 +42,9 @@ void store_scan_close(struct store_scan **s);
 #define STORE_SUMMARY                                                          \
     ".facet/summary"             /* "<recipe> <rows>" lines, of the base */
 #define STORE_DROP ".facet/drop" /* files to be removed, a line each */
-#define STORE_RECIPES ".facet/recipes" /* <hash>.txt */
+#define STORE_RECIPES ".facet/recipes" /* <hash>.txt, <hash>.kin */
+#define STORE_FORMAT ".facet/format"   /* there is a store */
+#define STORE_ANNOTATED ".facet/rows"  /* annotation-writer's: there is none */
 #define STORE_SOURCES ".facet/sources.tsv"
 
 /* The journals' numbers in ascending order, new memory (mem_free). */

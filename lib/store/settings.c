@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/data/recipe.h"
+#include "lib/store/kin.h"
 #include "lib/store/scan.h"
 #include "lib/store/writers.h"
 
@@ -43,8 +44,11 @@ static enum err_code keep_text(const struct store_settled *s, const char *root,
     char *path = recipe_path(root, s->recipe);
     enum err_code rc =
         path ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
-    if (!rc && !file_exists(path))
-        rc = file_write_atomic(path, s->text, strlen(s->text), e);
+    if (!rc && !file_exists(path)) {
+        rc = file_remove_temporaries(path, e); /* of a killed writer */
+        if (!rc)
+            rc = file_write_atomic(path, s->text, strlen(s->text), e);
+    }
     mem_free(path);
     return rc;
 }
@@ -68,7 +72,13 @@ static enum err_code read_kin(struct store_settled *s, const char *sinks,
         if (!grown)
             return err_set(e, ERR_NOMEM, "no memory for the settings");
         s->kin = grown;
-        snprintf(grown[s->n_kin++], sizeof *grown, "%s", k.recipe);
+        /* those that write rows come first */
+        size_t at = s->n_kin++;
+        if (*k.rows) {
+            memcpy(grown[at], grown[s->n_rows], sizeof *grown);
+            at = s->n_rows++;
+        }
+        snprintf(grown[at], sizeof *grown, "%s", k.recipe);
     }
     return OK;
 }
@@ -205,7 +215,11 @@ enum err_code store_settled_open(struct store_settled *s, const char *root,
                      "other=refuse does not touch: choose another folder, or "
                      "other=remake, keep or apart",
                      root, s->before.others, s->before.differ);
-    return rc ? rc : keep_text(s, root, e);
+    if (!rc)
+        rc = keep_text(s, root, e);
+    return rc ? rc
+              : store_kin_note(root, s->recipe, (const char(*)[33])s->kin,
+                               s->n_rows, e);
 }
 
 enum err_code store_settled_sign(const struct store_settled *s, const char *dir,

@@ -12,8 +12,9 @@
 
 struct store_settled {
     char recipe[33], run[33];
-    char (*kin)[33]; /* recipes of all sinks of this run with our root */
-    size_t n_kin;
+    char (*kin)[33]; /* recipes of all sinks of this run with our root; those
+                        that write rows first */
+    size_t n_kin, n_rows;
     char *text; /* our recipe */
     struct store_before before;
 };

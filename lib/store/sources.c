@@ -32,7 +32,9 @@ struct sources {
     bool bytes;
     struct slot *slots;
     size_t n, cap, read;
-    struct buf out; /* lines that are not written yet */
+    struct buf out;            /* lines that are not written yet */
+    int64_t (*now)(void *arg); /* NULL: the system's */
+    void *clock;
 };
 
 static struct slot *slot_of(const struct sources *s, const uint64_t key[2])
@@ -165,17 +167,25 @@ static void key_of(const struct stat *st, uint64_t key[2])
     key[1] = store_hash(22, stamp, sizeof stamp);
 }
 
-static void remember(struct sources *s, const struct stat *st,
-                     const uint64_t key[2], const char *hex)
+static int64_t now_ns(const struct sources *s)
 {
     struct timespec now;
+    if (s->now)
+        return s->now(s->clock);
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ns_of(&now);
+}
+
+/* looked_ns: before the look that gave st, and so before the file was read. */
+static void remember(struct sources *s, const struct stat *st,
+                     int64_t looked_ns, const uint64_t key[2], const char *hex)
+{
     struct err ignored;
     char line[LINE + 1];
-    clock_gettime(CLOCK_REALTIME, &now);
     int64_t changed = ns_of(&st->st_mtim) > ns_of(&st->st_ctim)
                           ? ns_of(&st->st_mtim)
                           : ns_of(&st->st_ctim);
-    if (!s->path || ns_of(&now) - changed < SETTLED_NS)
+    if (!s->path || looked_ns - changed < SETTLED_NS)
         return;
     (void)snprintf(line, sizeof line, "%016x\t%016llx%016llx\t%s\n", 0u,
                    (unsigned long long)key[0], (unsigned long long)key[1], hex);
@@ -191,7 +201,8 @@ enum err_code sources_hash(struct sources *s, const char *path, char hex[33],
                            struct err *e)
 {
     struct stat st, after;
-    uint64_t key[2];
+    uint64_t key[2], key_after[2];
+    int64_t looked_ns = now_ns(s);
     if (stat(path, &st) != 0)
         return err_errno(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
                          "cannot look at '%s'", path);
@@ -208,14 +219,22 @@ enum err_code sources_hash(struct sources *s, const char *path, char hex[33],
     if (rc)
         return rc;
     s->read++;
-    if (stat(path, &after) == 0 && after.st_size == st.st_size &&
-        ns_of(&after.st_ctim) == ns_of(&st.st_ctim)) {
+    if (stat(path, &after) != 0)
+        return OK;
+    key_of(&after, key_after);
+    if (memcmp(key, key_after, sizeof key) == 0) { /* the file that was read */
         bool known = slot->hash[0] && memcmp(slot->hash, hex, 32) == 0;
         rc = add(s, key, hex, true, e);
         if (!rc && !known)
-            remember(s, &st, key, hex);
+            remember(s, &st, looked_ns, key, hex);
     }
     return rc;
+}
+
+void sources_set_clock(struct sources *s, int64_t (*now)(void *arg), void *arg)
+{
+    s->now = now;
+    s->clock = arg;
 }
 
 size_t sources_read(const struct sources *s)

@@ -2,12 +2,14 @@
  * files need not be read again. A file counts as unchanged when device, inode,
  * size, and the times of its last change and of its last change of status are
  * the same to the nanosecond; a file that was touched within two seconds before
- * it was read is not remembered (it could change again unseen). */
+ * it was looked at is not remembered: stamps are as coarse as the file system's
+ * clock, so it could change again, while it is read or after, and keep them. */
 #ifndef FACET_STORE_SOURCES_H
 #define FACET_STORE_SOURCES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/err.h"
 
@@ -22,6 +24,8 @@ enum err_code sources_open(const char *root, bool bytes, struct sources **out,
  * regular file. */
 enum err_code sources_hash(struct sources *s, const char *path, char hex[33],
                            struct err *e) MUST_USE;
+/* For tests: another clock than the system's, ns since the epoch. */
+void sources_set_clock(struct sources *s, int64_t (*now)(void *arg), void *arg);
 size_t sources_read(const struct sources *s); /* files that were read */
 void sources_close(struct sources **s);
 

@@ -94,8 +94,11 @@ static enum err_code write_format(const char *path, const char *layout,
                                   struct err *e)
 {
     char *text = mem_printf("facet-store 2\n%s\n", layout);
-    enum err_code rc = text ? file_write_atomic(path, text, strlen(text), e)
-                            : err_set(e, ERR_NOMEM, "no memory");
+    enum err_code rc = text ? OK : err_set(e, ERR_NOMEM, "no memory");
+    if (!rc) /* of a killed writer; the lock is held */
+        rc = file_remove_temporaries(path, e);
+    if (!rc)
+        rc = file_write_atomic(path, text, strlen(text), e);
     mem_free(text);
     return rc;
 }
@@ -159,6 +162,21 @@ static void reserve_rows(const struct store *s)
     (void)!fallocate(s->journal, FALLOC_FL_KEEP_SIZE, 0, RESERVE);
 }
 
+/* Annotated pictures have an index.csv of their own. */
+static enum err_code check_annotated(const char *root, struct err *e)
+{
+    char *path = path_join(root, STORE_ANNOTATED);
+    enum err_code rc =
+        path ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+    if (!rc && file_is_dir(path))
+        rc = err_set(e, ERR_ARG,
+                     "'%s' holds annotated pictures (annotation-writer), whose "
+                     "index.csv a store would replace: choose another folder",
+                     root);
+    mem_free(path);
+    return rc;
+}
+
 /* Make this writer's folder and its locked journal; the store's lock is
  * held, so nobody takes the folder for a dead writer's in between. */
 static enum err_code start_writer(struct store *s, struct err *e)
@@ -209,6 +227,8 @@ enum err_code store_open(const char *root, enum store_layout layout,
             rc = err_set(e, why.code, "%s", why.text);
     }
     enum store_layout said;
+    if (!rc)
+        rc = check_annotated(root, e);
     if (!rc)
         rc = check_format(root, layouts[layout], &said, e);
     if (!rc)

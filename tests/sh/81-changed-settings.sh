@@ -101,6 +101,18 @@ changed "weights' bytes" '0 files written, 3 were there, 6 replaced' \
 cp "$root/models/points-128.safetensors" models/
 changed 'back' '0 files written, 3 were there, 6 replaced' "$told"
 
+# the environment: how networks reckon; what is no such value changes nothing
+FACET_NN_PATH=blas
+export FACET_NN_PATH
+run
+has run.out "$told (points/FACET_NN_PATH: (none) -> blas): made anew"
+same
+FACET_NN_PATH=
+changed 'back' '0 files written' "$told (points/FACET_NN_PATH: blas -> (none))"
+unset FACET_NN_PATH
+same
+echo 'ok: the environment'
+
 # a program: its help text stands for its code (all of it is one text); it is
 # the same when it is stripped
 patch_program() {
@@ -157,12 +169,58 @@ rm out/a/2.png/frame_0.jpg
 rm -r out/a/3.png
 run
 has run.out '3 listed, 1 left out (finished before), 2 to do'
-has run.out "of 2 there are files missing in 'out': made again"
+has run.out "of 2 there are files missing or cut in 'out': made again"
 has run.out '4 files written, 2 were there, 0 failures'
 sums out > after
 cmp before after || fail 'the files are not the same again'
 same
+# and one that was cut off
+: > out/a/1.png/pose_0.png
+run
+has run.out '3 listed, 2 left out (finished before), 1 to do'
+has run.out "of 1 there are files missing or cut in 'out': made again"
+sums out > after
+cmp before after || fail 'the cut file is not the same again'
+same
 echo 'ok: results that are gone'
+
+# the tables of a source's folder: all of them, in any order, and annotations
+mkdir -p faces
+awk 'BEGIN { print "version: 1"; print "n_points: 68"; print "{"; for (i = 0; i < 68; i++) print 20 + i, 100 - i; print "}" }' > faces/1.pts
+cp pictures/a/2.png faces/1.png
+cat > faces.yaml <<W
+version: 1
+stages:
+  faces: {run: annotation-reader, with: {root: faces}}
+  frames: {run: frame-sampler, from: faces, with: {count: 1}}
+  store: {run: annotation-writer, from: frames, with: {root: faces-out, format: png}}
+W
+faces() {
+	"$facet" run -q faces.yaml > run.out 2> run.err || { cat run.out run.err; fail faces; }
+	has run.out "$1"
+}
+faces 'annotations: 1 written, 0 there already'
+faces 'annotations: 0 written, 1 there already'
+sed 's/^20 100/21 100/' faces/1.pts > x && mv x faces/1.pts
+faces 'annotations: 1 written (1 in place'
+n=0
+while [ $n -lt 400 ]; do echo 1 > faces/t$n.csv; n=$((n + 1)); done
+faces 'annotations: 1 written (1 in place'
+faces 'annotations: 0 written, 1 there already'
+n=0
+while [ $n -lt 400 ]; do echo 1 > x && mv x faces/t$n.csv; n=$((n + 7)); done
+faces 'annotations: 0 written, 1 there already'
+for n in 0 199 256 257 399; do
+	echo 2 > faces/t$n.csv
+	faces 'annotations: 1 written (1 in place'
+done
+mv faces/t17.csv faces/T17.CSV
+echo 2 > faces/T17.CSV
+faces 'annotations: 1 written (1 in place'
+echo 3 > faces/T17.CSV
+faces 'annotations: 1 written (1 in place'
+faces 'annotations: 0 written, 1 there already'
+echo 'ok: the tables of a folder'
 
 # a stage in another language: its script counts by its bytes
 if "$PYTHON" -c '

@@ -42,6 +42,11 @@ hasnt run.out 'place of'
 run p.yaml
 has run.out '2 listed, 2 left out'
 has run.out '0 sheets made in out'
+rm out/a/2.png/sheet_0.png # lost: made again
+run p.yaml
+has run.out '2 listed, 1 left out'
+has run.out '1 sheet made in out'
+[ -f out/a/2.png/sheet_0.png ] || fail "the lost sheet"
 cksum out/a/1.png/sheet_0.png > one
 sed 's/done: out, //; s/sheets: out}}/retry: all}}/; s/catalog, with: {root: pictures/catalog, with: {root: pictures, done: out/' p.yaml > all.yaml
 run all.yaml
@@ -141,6 +146,15 @@ for f in frame_0.jpg view_0_00.png view_0_01.png view_0_f1_00.png view_0_f1_01.p
 	[ -f "views/two/x.png/$f" ] || { find views; fail "no $f"; }
 done
 cmp -s views/two/x.png/view_0_00.png views/two/x.png/view_0_f1_00.png && fail "one face twice"
+run all-faces.yaml
+has run.out '1 listed, 1 left out (finished before), 0 to do'
+rm views/two/x.png/sheet_0_f1.png # any of them, not the first alone
+run all-faces.yaml
+has run.out '1 sheet made in views'
+[ -f views/two/x.png/sheet_0_f1.png ] || fail "the lost sheet of a face"
+printf x >> views/two/x.png/sheet_0_f1.png
+run all-faces.yaml
+has run.out '1 sheet made in views'
 run all-faces.yaml
 has run.out '1 listed, 1 left out (finished before), 0 to do'
 run all-faces.yaml --set faces=largest
