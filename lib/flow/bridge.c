@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
+#include "lib/base/text.h"
 #include "lib/flow/bridge_internal.h"
 #include "lib/flow/outbox.h"
 
@@ -73,21 +75,54 @@ static enum err_code bridge_transform(void *ctx, struct stage *s,
     return rc ? rc : bridge_answers(s, b, in[0], &end, e);
 }
 
+/* A sink of ours notes what has failed for good; if it was killed for it, the
+ * next process does. */
+static void bridge_failed(void *ctx, struct stage *s, const struct item *in,
+                          const struct err *why)
+{
+    struct bridge *b = ctx;
+    struct err e = {0};
+    bool end;
+    if (!bridge_setup.ours || s->desc->kind != STAGE_SINK || s->broken ||
+        stage_stopping(s))
+        return;
+    if (command_ended(b->command) && b->starts > b->restarts)
+        return; /* the run breaks with the next item, or at its end */
+    struct err clean = *why;
+    text_plain(clean.text, strlen(clean.text));
+    struct item *it = item_copy(in, &e);
+    enum err_code rc = it ? OK : ERR_NOMEM;
+    if (!rc)
+        rc = item_set_str(it, BRIDGED_CODE, err_word(why->code), &e);
+    if (!rc)
+        rc = item_set_str(it, BRIDGED_TEXT, clean.text, &e);
+    if (!rc)
+        rc = bridge_ensure(s, b, &e);
+    if (!rc)
+        rc = bridge_ask(s, b, "failed", it, &e);
+    item_free(&it);
+    stage_label(in, b->last, sizeof b->last);
+    if (!rc)
+        rc = bridge_answers(s, b, in, &end, &e);
+    if (rc)
+        log_warn("a failure is not noted: %s", e.text);
+}
+
 /* After "end": items that are left, then it exits. */
 static enum err_code take_rest(struct stage *s, struct bridge *b, struct err *e)
 {
     struct patience p = patience_new(END_WITHIN_MS);
     for (;;) {
         struct item *it = NULL, *bad = NULL;
-        bool ended = command_ended(b->command);
+        bool word = false, ended = command_ended(b->command);
         enum err_code rc =
             link_wait(b->hub, &b->pair, 1, NULL, 0, BRIDGE_WAIT_MS, e);
         if (!rc)
-            rc = bridge_hear_one(s, b, &it, &bad, e);
+            rc = bridge_hear_one(s, b, &it, &bad, &word, e);
         if (!rc && bad)
             rc = err_wrap(e, "'%s' sent a malformed '%s'", bridge_setup.shown,
                           bad->kind);
-        bool said = it || bad;
+        bool said = it || bad || word;
         if (!rc && it && strcmp(it->kind, "item") == 0 &&
             (bridge_zero_id(&it->id) || item_id_equal(&it->id, &b->id)))
             rc = bridge_emit(s, NULL, it, e);
@@ -104,7 +139,7 @@ static enum err_code take_rest(struct stage *s, struct bridge *b, struct err *e)
         item_free(&bad);
         if (rc || (ended && !said))
             return rc;
-        if (said)
+        if (said && !word) /* words without end do not keep it alive */
             p = patience_new(END_WITHIN_MS);
         if (stage_stopping(s))
             return err_set(e, ERR_CANCEL, "stopped");
@@ -147,6 +182,7 @@ const struct stage_desc bridge_desc = {
     .open = bridge_open,
     .produce = bridge_produce,
     .transform = bridge_transform,
+    .failed = bridge_failed,
     .finish = bridge_finish,
     .close = bridge_close,
 };

@@ -366,7 +366,8 @@ static bool add_runs(pid_t pid, pid_t not_this, unsigned long long *runs)
     struct dirent *t;
     while (d && asleep && (t = readdir(d))) {
         unsigned long long k;
-        if (t->d_name[0] == '.' || strtol(t->d_name, NULL, 10) == (long)not_this)
+        if (t->d_name[0] == '.' ||
+            strtol(t->d_name, NULL, 10) == (long)not_this)
             continue;
         snprintf(path, sizeof path, "/proc/%d/task/%.20s/status", (int)pid,
                  t->d_name);

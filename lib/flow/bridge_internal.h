@@ -73,10 +73,10 @@ enum err_code bridge_ask(struct stage *s, struct bridge *b, const char *kind,
 enum err_code bridge_ask_plain(struct stage *s, struct bridge *b,
                                const char *kind, struct err *e) MUST_USE;
 /* One message if there is one: *out, or *bad for the head of one whose fields
- * cannot be taken (e has the reason). Words (report, status ...) are taken at
- * once and not handed on. */
+ * cannot be taken (e has the reason). A word (report, status ...) is taken at
+ * once and not handed on: *word. */
 enum err_code bridge_hear_one(struct stage *s, struct bridge *b,
-                              struct item **out, struct item **bad,
+                              struct item **out, struct item **bad, bool *word,
                               struct err *e) MUST_USE;
 /* The next message, however long it takes, within the time limit. */
 enum err_code bridge_hear(struct stage *s, struct bridge *b,

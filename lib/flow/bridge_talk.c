@@ -19,6 +19,7 @@
 #define ASLEEP_MS 100         /* we wait for a command that sends no ids, */
 #define EMPTY_MS 2000         /* ... if it said 'done' and nothing else */
 #define LOOK_US 300
+#define WORDS_AT_ONCE 10000
 
 struct bridge_setup bridge_setup;
 
@@ -110,26 +111,25 @@ static enum err_code take_fatal(struct stage *s, const struct item *it,
     return bridge_break(s, e);
 }
 
-/* One message if there is one. Words are taken at once and not handed on. */
 enum err_code bridge_hear_one(struct stage *s, struct bridge *b,
-                              struct item **out, struct item **bad,
+                              struct item **out, struct item **bad, bool *word,
                               struct err *e)
 {
-    for (;;) {
-        enum err_code rc = link_recv_head(b->pair, out, bad, e);
-        if (rc && !*bad)
-            return err_wrap(e, "from '%s'", bridge_setup.shown);
-        if (rc)
-            return OK; /* told by *bad; e has the reason */
-        if (*out && strcmp((*out)->kind, "fatal") == 0) {
-            rc = take_fatal(s, *out, e);
-            item_free(out);
-            return rc;
-        }
-        if (!*out || !take_word(s, b, *out))
-            return OK;
+    *word = false;
+    enum err_code rc = link_recv_head(b->pair, out, bad, e);
+    if (rc && !*bad)
+        return err_wrap(e, "from '%s'", bridge_setup.shown);
+    if (rc || !*out)
+        return OK; /* told by *bad; e has the reason */
+    if (strcmp((*out)->kind, "fatal") == 0) {
+        rc = take_fatal(s, *out, e);
         item_free(out);
+        return rc;
     }
+    *word = take_word(s, b, *out);
+    if (*word)
+        item_free(out);
+    return OK;
 }
 
 /* Wait until it has connected (ours: opened). */
@@ -142,18 +142,19 @@ static enum err_code await_ready(struct stage *s, struct bridge *b,
     struct patience p = patience_new(ms);
     while (bridge_setup.ours ? !b->ready : !link_writable(b->pair)) {
         struct item *it = NULL, *bad = NULL;
+        bool word = false;
         enum err_code rc = link_wait(b->hub, &b->pair, 1, NULL, 0,
                                      bridge_setup.ours ? BRIDGE_WAIT_MS : 1, e);
         bool ended = command_ended(b->command);
         if (!rc && bridge_setup.ours)
-            rc = bridge_hear_one(s, b, &it, &bad, e);
+            rc = bridge_hear_one(s, b, &it, &bad, &word, e);
         item_free(&it);
         item_free(&bad);
         if (rc)
             return rc;
         if (b->ready)
             return OK;
-        if (ended)
+        if (ended && !word)
             return bridge_died(s, b, e);
         if (stage_stopping(s))
             return err_set(e, ERR_CANCEL, "stopped");
@@ -252,12 +253,16 @@ static enum err_code lose(struct stage *s, struct bridge *b, struct err *e)
 
 /* Requests */
 
-/* Whatever it says while nothing is asked of it is out of turn. */
+/* Whatever it says while nothing is asked of it is out of turn, but words. Of
+ * one that says words without end the rest is heard with its answer. */
 static enum err_code nothing_said(struct stage *s, struct bridge *b,
                                   struct err *e)
 {
     struct item *it = NULL, *bad = NULL;
-    enum err_code rc = bridge_hear_one(s, b, &it, &bad, e);
+    bool word = true;
+    enum err_code rc = OK;
+    for (int i = 0; word && !rc && i < WORDS_AT_ONCE; i++)
+        rc = bridge_hear_one(s, b, &it, &bad, &word, e);
     if (!rc && (it || bad))
         rc = bridge_breach(
             s, b, e,
@@ -335,25 +340,26 @@ enum err_code bridge_hear(struct stage *s, struct bridge *b,
 {
     limit->last = clock_ns(); /* what we did meanwhile is not its time */
     for (;;) {
-        bool ended = command_ended(b->command); /* before looking */
-        enum err_code rc = bridge_hear_one(s, b, out, bad, e);
-        if (!rc && !*out && !*bad && ended) {
+        bool word, ended = command_ended(b->command); /* before looking */
+        enum err_code rc = bridge_hear_one(s, b, out, bad, &word, e);
+        if (!rc && !*out && !*bad && !word && ended) {
             /* What it sent may still be on its way through the socket. */
             rc = link_wait(b->hub, &b->pair, 1, NULL, 0, BRIDGE_WAIT_MS, e);
             if (!rc)
-                rc = bridge_hear_one(s, b, out, bad, e);
+                rc = bridge_hear_one(s, b, out, bad, &word, e);
         }
         if (rc)
             return s->broken ? rc : bridge_break(s, e);
         if (*out || *bad)
             return OK;
-        if (ended) {
+        if (ended && !word) {
             (void)bridge_died(s, b, e);
             return b->transform ? lose(s, b, e) : bridge_break(s, e);
         }
         if (stage_stopping(s))
             return err_set(e, ERR_CANCEL, "stopped");
-        rc = link_wait(b->hub, &b->pair, 1, NULL, 0, BRIDGE_WAIT_MS, e);
+        if (!word)
+            rc = link_wait(b->hub, &b->pair, 1, NULL, 0, BRIDGE_WAIT_MS, e);
         if (rc)
             return bridge_break(s, e);
         if (!patience_over(limit) || !bridge_setup.options.item_ms)

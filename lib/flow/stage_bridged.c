@@ -1,7 +1,8 @@
 /* A stage of ours behind the bridge: the far end of the protocol of bridge.h,
  * as a stage in any language has it, with these differences: answers are whole
  * items with all their fields, a source may set items aside, `ready` is said
- * after opening, `fatal` where a stage program would print its error. */
+ * after opening, `fatal` where a stage program would print its error; `failed`
+ * brings an input that has failed for good. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,6 +177,23 @@ static enum err_code take_item(struct bridged *b, struct item *it,
     return w ? stage_process(b->s, &w, 1, port, e) : ERR_NOMEM;
 }
 
+/* An input has failed for good: the bridge knows, which tries again, kills what
+ * takes too long, and checks the fields. */
+static enum err_code take_failed(struct bridged *b, struct item *it,
+                                 struct err *e)
+{
+    struct err why = {0};
+    enum err_code code = err_from_word(item_str(it, BRIDGED_CODE, ""));
+    err_set(&why, code == OK || code == ERR_COUNT ? ERR_DATA : code, "%s",
+            item_str(it, BRIDGED_TEXT, ""));
+    item_drop(it, BRIDGED_CODE);
+    item_drop(it, BRIDGED_TEXT);
+    if (b->s->desc->failed)
+        b->s->desc->failed(b->s->ctx, b->s, it, &why);
+    item_free(&it);
+    return say(b, "done", NULL, e);
+}
+
 static enum err_code serve(struct bridged *b, struct err *e)
 {
     enum err_code rc = OK;
@@ -190,6 +208,10 @@ static enum err_code serve(struct bridged *b, struct err *e)
         b->asked = it->id;
         if (strcmp(it->kind, "item") == 0) {
             rc = take_item(b, it, e);
+            continue;
+        }
+        if (strcmp(it->kind, "failed") == 0) {
+            rc = take_failed(b, it, e);
             continue;
         }
         bool last = strcmp(it->kind, "end") == 0;
@@ -249,6 +271,7 @@ static enum err_code live(struct bridged *b, struct err *e)
     s->replica = env.replica;
     s->replicas = replicas && text_to_i64(replicas, &n) ? (int)n : 1;
     s->threads = env.threads;
+    s->bridged = true;
     rc = take_over(s, &env, e);
     if (rc)
         return rc;

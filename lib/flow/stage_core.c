@@ -498,7 +498,7 @@ enum err_code stage_process(struct stage *s, struct work *const *w, size_t n,
     for (size_t i = 0; !rc && i < n; i++) {
         if (!w[i]->failed)
             continue;
-        if (s->desc->failed)
+        if (s->desc->failed && !s->bridged)
             s->desc->failed(s->ctx, s, w[i]->item, &w[i]->why);
         rc = s->broken ? (*e = s->fatal).code : s->io.fail(s->io.arg, w[i], e);
     }

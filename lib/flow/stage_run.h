@@ -82,6 +82,8 @@ struct stage {
     bool broken; /* an error that no item is to blame for */
     struct err fatal;
     bool opened;
+    bool
+        bridged; /* whether an item has failed for good is told by the bridge */
 };
 
 /* Read the tables of desc, take memory for the context. instance is copied.
@@ -132,6 +134,8 @@ int stage_bridged(struct stage *s);
 /* stage_bridged.c: the file in the run's folder by which a bridge hands on to a
  * stage of ours its recipe (0) and the run's sinks (1); new memory. */
 struct control_env;
+#define BRIDGED_CODE STAGE_RESERVED "code" /* of an input that has failed */
+#define BRIDGED_TEXT STAGE_RESERVED "text"
 char *bridged_file(const struct control_env *env, int which) MUST_USE;
 
 #endif
