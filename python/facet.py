@@ -24,6 +24,7 @@ import re
 import struct
 import sys
 import threading
+import time
 import traceback
 
 __all__ = ["stage", "param", "main", "Item", "Fail", "failed", "bf16", "report", "expect", "status",
@@ -467,6 +468,20 @@ def _serve(s, given):
             send("fail", _reason(x))
             continue
         send("done")
+    _name_threads()
+
+
+def _name_threads():
+    """Python ends only when its threads have: say for which it waits."""
+    others = [t for t in threading.enumerate()
+              if t is not threading.current_thread() and not t.daemon]
+    until = time.monotonic() + 2
+    for t in others:
+        t.join(max(0, until - time.monotonic()))
+    left = [t.name for t in others if t.is_alive()]
+    if left:
+        print("the work is done, but Python waits for %s: end it in `finish`, or make it a "
+              "daemon" % ", ".join("thread '%s'" % n for n in left), file=sys.stderr)
 
 
 def _stdio(s, given):

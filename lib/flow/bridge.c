@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/bridge_internal.h"
 #include "lib/flow/outbox.h"
@@ -108,6 +109,18 @@ static void bridge_failed(void *ctx, struct stage *s, const struct item *in,
         log_warn("a failure is not noted: %s", e.text);
 }
 
+static enum err_code still_there(struct bridge *b, struct err *e)
+{
+    char line[BRIDGE_WORDS];
+    char *words = command_words(b->command);
+    command_last_line(words ? words : "", line, sizeof line);
+    mem_free(words);
+    return err_set(e, ERR_IO,
+                   "'%s' has not exited %d s after its last input%s%s",
+                   bridge_setup.shown, END_WITHIN_MS / 1000,
+                   *line ? "; its last word was: " : "", line);
+}
+
 /* After "end": items that are left, then it exits. */
 static enum err_code take_rest(struct stage *s, struct bridge *b, struct err *e)
 {
@@ -144,8 +157,7 @@ static enum err_code take_rest(struct stage *s, struct bridge *b, struct err *e)
         if (stage_stopping(s))
             return err_set(e, ERR_CANCEL, "stopped");
         if (patience_over(&p))
-            return err_set(e, ERR_IO, "'%s' does not exit after its last input",
-                           bridge_setup.shown);
+            return still_there(b, e);
     }
 }
 

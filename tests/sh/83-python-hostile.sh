@@ -307,3 +307,36 @@ got=0
 "$facet" run full.yaml > out 2> err || got=$?
 [ $got -eq 1 ] || fail "full: exit status $got"
 [ "$(grep -l "without 'f60', as 64 fields are the most" dead3/sink/*.txt | wc -l)" -eq 2 ] || fail "full: $(cat dead3/*/*.txt)"
+# A thread that is left behind is waited for, and named.
+cat > left.py <<'P'
+import os
+import threading
+import time
+import facet
+def upload():
+    while not os.path.exists("named"):
+        time.sleep(0.05)
+@facet.stage(takes="i i64", gives="i i64")
+def left(item):
+    if item["i"] == 0:
+        threading.Thread(target=upload, name="upload").start()
+    return item
+facet.main()
+P
+cat > left.yaml <<Y
+version: 1
+dead: dead4
+stages:
+  src: {run: t-count, with: {n: 2}}
+  left: {run: "$PYTHON left.py", from: src}
+  end: {run: t-tape, from: left, with: {file: left.tape}}
+Y
+"$facet" run left.yaml > out 2> err &
+run=$! i=0
+until grep -q "waits for thread 'upload'" err; do
+	i=$((i + 1))
+	[ $i -lt 2400 ] || fail "a thread that is left behind is not named"
+	sleep 0.05
+done
+touch named
+wait $run || fail "a thread that is left behind: exit status $?"
