@@ -324,6 +324,19 @@ bool file_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum err_code path_expand(const char *path, char **out, struct err *e)
+{
+    const char *home = "", *rest = path;
+    if (path[0] == '~' && (!path[1] || path[1] == '/')) {
+        home = getenv("HOME");
+        rest = path + 1;
+        if (!home || !*home)
+            return err_set(e, ERR_ARG, "'%.200s': HOME is not set", path);
+    }
+    *out = mem_printf("%s%s", home, rest);
+    return *out ? OK : err_set(e, ERR_NOMEM, "no memory for a path");
+}
+
 char *path_join(const char *a, const char *b)
 {
     if (!*a)

@@ -34,26 +34,31 @@ void table_rewind(struct table *t)
     t->separator = 0;
 }
 
-/* What parts the fields of the first line that has any: a semicolon, which
- * spreadsheets write where commas are decimal; a comma; a tab. */
+#define UNIT_SEPARATOR '\x1f' /* ASCII's own, which nobody types */
+
+/* What parts the fields of the first line that is not empty, the header: a
+ * semicolon, which spreadsheets write where commas are decimal; a comma; a tab.
+ * Where it has none there is one column, whose values may hold any of them. */
 static char find_separator(const char *s, size_t n)
 {
-    bool quoted = false, comma = false, semicolon = false, tab = false;
+    bool quoted = false, any = false, comma = false, tab = false;
     for (size_t i = 0; i < n; i++) {
         if (s[i] == '"')
             quoted = !quoted;
         if (quoted)
             continue;
         if (s[i] == '\n' || s[i] == '\r') {
-            if (comma || semicolon || tab)
+            if (any)
                 break;
             continue;
         }
+        if (s[i] == ';')
+            return ';';
+        any = any || s[i] != ' ';
         comma = comma || s[i] == ',';
-        semicolon = semicolon || s[i] == ';';
         tab = tab || s[i] == '\t';
     }
-    return semicolon ? ';' : comma || !tab ? ',' : '\t';
+    return comma ? ',' : tab ? '\t' : UNIT_SEPARATOR;
 }
 
 static size_t line_ends(const char *s, size_t n)

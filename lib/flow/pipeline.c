@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/pipeline_load.h"
@@ -205,7 +206,7 @@ static void read_top(struct pipe_load *l)
 }
 
 /* `dead:`, else below the var `out`, else "dead". */
-static void read_dead(struct pipe_load *l)
+static void choose_dead(struct pipe_load *l)
 {
     const struct yaml_node *dead = yaml_get(l->root, "dead");
     const char *out = NULL;
@@ -223,6 +224,24 @@ static void read_dead(struct pipe_load *l)
     l->p->dead = out && *out ? mem_printf("%s/dead", out) : mem_strdup("dead");
     if (!l->p->dead)
         pipe_no_memory(l);
+}
+
+static void read_dead(struct pipe_load *l)
+{
+    struct err e;
+    char *path = NULL;
+    choose_dead(l);
+    if (!l->p->dead)
+        return;
+    enum err_code rc = path_expand(l->p->dead, &path, &e);
+    if (rc == ERR_NOMEM) {
+        pipe_no_memory(l);
+    } else if (rc) {
+        pipe_error(l, l->root, "dead: %s", e.text);
+    } else {
+        mem_free(l->p->dead);
+        l->p->dead = path;
+    }
 }
 
 static void warn_unused_vars(struct pipe_load *l)

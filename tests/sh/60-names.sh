@@ -137,3 +137,26 @@ answers 2 "--set points.run=landmrker: error: run: no stage 'landmrker' (did you
 	"$facet" check preprocess --set videos=clips --set points.run=landmrker
 answers 2 "--set points.run='a: error: run: a quote is not closed" \
 	"$facet" check preprocess --set videos=clips "--set=points.run='a"
+
+# "~/" where no shell reads it: in a file, in --set, for what is read and made.
+mkdir home home/clips
+at_home() { env HOME="$PWD/home" "$facet" "$@"; }
+at_home check -v preprocess --set "videos=~/clips" --set "out=~/pairs" > said 2>&1 ||
+	{ cat said; fail "~/"; }
+says "    root = $PWD/home/clips"
+says "    root = $PWD/home/pairs"
+answers 2 "no folder '$PWD/home/none'" \
+	at_home check preprocess --set "videos=~/none"
+answers 2 "'~/clips': HOME is not set" \
+	env HOME= "$facet" check preprocess --set "videos=~/clips"
+cat > home.yaml <<'Y'
+version: 1
+dead: ~/dead
+stages:
+  a: {run: catalog, with: {root: ~/none-yet}}
+  b: {run: frame-sampler, from: a}
+  c: {run: sample-writer, from: b, with: {root: ~/out}}
+Y
+mkdir home/none-yet
+at_home run home.yaml --dry-run > said 2>&1 || { cat said; fail "dead: ~/"; }
+says "failed items go to $PWD/home/dead"

@@ -121,6 +121,14 @@ printf 'path,set\n\na/1.mp4,x,y\n' > list.csv
 answers 3 "'list.csv': line 3: 3 fields, the header has 2" \
 	"$stages/catalog" --stdio --root clips --list list.csv
 
+# One column: separators are part of the names.
+: > "clips/a/2;x.mp4"; : > "clips/a/3,y z.mp4"
+printf 'path\na/2;x.mp4\na/3,y z.mp4\n' > list.csv
+"$stages/catalog" --stdio --root clips --list list.csv > c.tape 2> said ||
+	fail "one column: $(cat said)"
+[ "$(field c.tape path | grep -c 'a/2;x.mp4')" = 1 ] || fail "one column: $(field c.tape path)"
+[ "$(field c.tape path | grep -c 'a/3,y z.mp4')" = 1 ] || fail "one column: $(field c.tape path)"
+
 # pose-reader
 mkdir h
 printf 'path,yaw_deg,split\na.png,-30.5,test\nb.png,15,test\n' > poses
