@@ -26,6 +26,7 @@ import torch
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../tests/py'))
 from fan_torch import load_fan, read_safetensors  # noqa: E402
 from nets_torch import Detector, Lift  # noqa: E402
+import torch_jit  # noqa: E402
 
 SIDE = 320   # the face-detector's look
 STEP = 32    # its pictures' sides are multiples of
@@ -168,8 +169,7 @@ class Peer:
         if form == 'nhwc':
             net = net.to(memory_format=torch.channels_last)
         elif form == 'jit':
-            net = torch.jit.optimize_for_inference(torch.jit.freeze(
-                torch.jit.trace(net, x, strict=False)))
+            net = torch_jit.jit(net, x)
         self.nets[name] = net, form
 
     def run(self, name, x):

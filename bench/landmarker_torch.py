@@ -10,6 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../tests/py'))
 import torch  # noqa: E402
 from fan_torch import load_fan  # noqa: E402
+import torch_jit  # noqa: E402
 
 
 def median(model, x, runs):
@@ -30,8 +31,7 @@ def main():
     last = torch.channels_last
     with torch.no_grad():
         eager = load_fan(path)
-        jit = torch.jit.optimize_for_inference(
-            torch.jit.freeze(torch.jit.trace(load_fan(path), x)))
+        jit = torch_jit.jit(load_fan(path), x)
         nhwc = load_fan(path).to(memory_format=last)
         print('%.3f %.3f %.3f' % (
             median(eager, x, runs),

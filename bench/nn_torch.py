@@ -23,6 +23,7 @@ import torch
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../tests/py'))
 import nets_torch as nets  # noqa: E402
+import torch_jit  # noqa: E402
 from fan_torch import read_safetensors  # noqa: E402
 
 LAST = torch.channels_last
@@ -63,9 +64,7 @@ class Inference:
         if whole:
             net = net.to(BF16)
         if jit:
-            net = torch.jit.freeze(
-                torch.jit.trace(net, x.to(BF16) if whole else x))
-            net = torch.jit.optimize_for_inference(net)
+            net = torch_jit.jit(net, x.to(BF16) if whole else x)
         self.net, self.x, self.cast, self.whole = net, x, cast, whole
         self.y = None
 

@@ -18,6 +18,7 @@ import torch
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'tests', 'py'))
 from fan_torch import load_fan  # noqa: E402
+import torch_jit  # noqa: E402
 
 GROUPS = [(0, 16, 0, (255, 0, 0)), (17, 21, 0, (255, 170, 0)),
           (22, 26, 0, (255, 255, 0)), (27, 30, 0, (170, 255, 0)),
@@ -113,8 +114,7 @@ def best_net(path):
     modes = [eager]
     x = torch.rand(5, 3, 256, 256)
     with torch.no_grad():
-        traced = torch.jit.freeze(torch.jit.trace(eager, x).eval())
-        modes.append(torch.jit.optimize_for_inference(traced))
+        modes.append(torch_jit.jit(eager, x))
         best, best_t = None, 1e9
         for m in modes:
             for _ in range(3):

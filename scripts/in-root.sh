@@ -19,7 +19,8 @@ From the environment:
   MIRROR   the archive (http://deb.debian.org/debian, http://archive.ubuntu.com/ubuntu)
   ROOTS    where the root is made (a new folder in /var/tmp)
   LOGS     where the logs go (a new folder in /tmp)
-  CACHE    a folder that keeps .deb files from run to run (none)
+  CACHE    a folder that keeps .deb files from run to run (none); apt locks it,
+           so two runs at once need one each
   KEEP     1: leave the root, and say where it is
   LIMIT    seconds a command may take (7200)
 
