@@ -3,7 +3,7 @@
 # failures that it keeps without it: of what the bridge refuses, of what it is
 # killed for, and once for each sample, however often that was tried. A stage
 # that reports without pause is stopped at its time limit all the same.
-# needs: all c:python3 py:msgpack py:numpy py:zmq
+# needs: all c:python3 py:msgpack py:numpy py:zmq tests/stages
 set -eu
 "$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null || {
 	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
@@ -11,7 +11,7 @@ set -eu
 }
 facet=$PWD/$BUILD/facet
 PYTHONPATH=$PWD/python
-export FACET_STAGES="$PWD/$BUILD/stages" PYTHONPATH
+export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages" PYTHONPATH
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
@@ -119,18 +119,35 @@ grep '^s3' stopped | grep -qv ' ok ' || fail "it is noted as $(grep '^s3' stoppe
 grep -q 'out: 5 snippets' out.txt || fail "no closing line: $(cat out.txt)"
 "$facet" store verify out > verify 2>&1 || fail "verify: $(cat verify)"
 
-# Reports without pause, and no answer.
+# Reports without pause, and no answer: packed once and sent as fast as can be, so
+# that there is always one more waiting for the bridge.
 cat > chatter.py <<'P'
-import facet
-
-@facet.stage(takes="frame u8[H,W,3]", gives="frame u8[H,W,3]")
-def chatter(item):
-    "Reports for ever at one picture."
-    while item["frame"][0, 0, 0] == 3:
-        facet.status("still at it")
-    return item
-
-facet.main()
+import os
+import sys
+if "--describe" in sys.argv:
+    print("""name: chatter
+help: Reports for ever at one picture.
+kind: transform
+in: [{name: in, fields: "snippet str, ..."}]
+out: [{name: out, fields: "snippet str, ..."}]
+params: []""")
+    sys.exit()
+import msgpack
+import zmq
+pair = zmq.Context().socket(zmq.PAIR)
+pair.connect(os.environ["FACET_ENDPOINT"])
+while True:
+    asked = msgpack.unpackb(pair.recv_multipart()[0])
+    def say(kind, **fields):
+        return msgpack.packb({"v": 1, "kind": kind, "id": asked["id"], "fields": fields})
+    if asked["kind"] == "end":
+        break
+    if asked["fields"]["snippet"] == "s3":
+        word = say("report", text="still at it")
+        while True:
+            pair.send(word)
+    pair.send(say("item", snippet=asked["fields"]["snippet"]))
+    pair.send(say("done"))
 P
 cat > chatter.yaml <<P
 version: 1
@@ -138,10 +155,12 @@ dead: dead2
 stages:
   src: {run: "$PYTHON src.py"}
   chatter: {run: "$PYTHON chatter.py", from: src, time-limit: 2 s}
-  sink: {run: sample-writer, from: [chatter, chatter.failed], with: {root: out2, format: png}}
+  sink: {run: t-tape, from: chatter, with: {file: chatter.tape}}
 P
 got=0
 "$facet" run chatter.yaml > out.txt 2> err || got=$?
 [ $got -eq 1 ] || fail "chatter: exit status $got"
 grep -q 'took longer than 2 s (time-limit)' err || fail "chatter: the limit"
+[ "$("$PYTHON" -c 'import facet; print(*[i["snippet"] for i in facet.Tape("chatter.tape")])')" = "s0 s1 s2 s4" ] ||
+	fail "chatter: another item than the one it was stopped for is missing"
 echo "a sink behind the bridge notes what fails"
