@@ -13,17 +13,14 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
-#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/stage.h"
 #include "lib/geom/landmarks.h"
 #include "lib/media/image.h"
-#include "lib/store/keys.h"
-#include "lib/store/policy.h"
 #include "lib/store/scan.h"
-#include "lib/store/sources.h"
 #include "lib/store/store.h"
+#include "stages/keyed.h"
 
 #define ROWS STORE_ANNOTATED
 #define KEYS ".facet/keys" /* of the files in ROWS and of the pictures */
@@ -32,15 +29,13 @@
 #define MAX_FILES ((size_t)10000000)
 
 struct writer {
-    const char *root, *split;
+    struct keyed files;
+    const char *split;
     int format;
     int64_t quality;
     bool overwrite;
-    int other;
-    struct keys *keys;
-    struct sources *sources;
-    int64_t written, anew, there, kept, failed;
 };
+KEYED_FIRST(struct writer, files);
 
 static const char *const exts[] = {"jpg", "png"};
 
@@ -144,8 +139,8 @@ static enum err_code put_files(const struct writer *c, const struct item *it,
 static enum keys_state look(const struct writer *c, const char *path,
                             const char *rel, const char *source)
 {
-    enum keys_state row = keys_look(c->keys, rel, source);
-    enum keys_state picture = keys_look(c->keys, path, source);
+    enum keys_state row = keys_look(c->files.keys, rel, source);
+    enum keys_state picture = keys_look(c->files.keys, path, source);
     return row == KEYS_NONE || picture == KEYS_NONE ? KEYS_NONE
            : row == picture                         ? row
                                                     : KEYS_OTHER;
@@ -162,27 +157,27 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
     enum err_code r = picture_path(c, in[0], &path, e);
     if (r)
         return r;
-    char *picture = path_join(keys_root(c->keys), path);
+    char *picture = path_join(keys_root(c->files.keys), path);
     char *rel = mem_printf("%s/%s.csv", ROWS, path);
-    char *row = rel ? path_join(keys_root(c->keys), rel) : NULL;
+    char *row = rel ? path_join(keys_root(c->files.keys), rel) : NULL;
     char source[33];
-    keys_source(c->sources, in[0], source);
+    keys_source(c->files.sources, in[0], source);
     if (!picture || !row) {
         r = no_memory(e);
     } else {
         enum keys_state state = look(c, path, rel, source);
         if (state == KEYS_KEPT) {
-            c->kept++;
+            c->files.kept++;
         } else if (state == KEYS_OURS && !c->overwrite) {
-            c->there++;
+            c->files.there++;
         } else {
             r = put_files(c, in[0], path, picture, row, e);
             if (!r)
-                r = keys_note(c->keys, path, source, e);
+                r = keys_note(c->files.keys, path, source, e);
             if (!r)
-                r = keys_note(c->keys, rel, source, e);
-            c->written += r == OK;
-            c->anew += r == OK && state == KEYS_OTHER;
+                r = keys_note(c->files.keys, rel, source, e);
+            c->files.written += r == OK;
+            c->files.anew += r == OK && state == KEYS_OTHER;
         }
     }
     mem_free(rel);
@@ -270,25 +265,16 @@ static enum err_code compose(const char *root, const char *rows, size_t *n,
     return r;
 }
 
-static void writer_failed(void *ctx, struct stage *s, const struct item *in,
-                          const struct err *why)
-{
-    struct writer *c = ctx;
-    (void)s;
-    (void)in;
-    (void)why;
-    c->failed++;
-}
-
 /* Every writer composes; the last one finds all. */
 static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
-    const char *root = keys_root(c->keys);
+    const char *root = keys_root(c->files.keys);
     char *rows = path_join(root, ROWS);
     char *lock = path_join(root, STORE_LOCK);
     size_t n = 0;
     int fd = -1;
+    char more[120];
     enum err_code r = rows && lock ? file_mkdirs(rows, e) : no_memory(e);
     if (!r)
         r = file_lock(lock, &fd, e);
@@ -296,35 +282,23 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
         r = compose(root, rows, &n, e);
     if (fd >= 0)
         close(fd);
-    if (!r && c->failed)
+    if (!r && c->files.failed)
         stage_report(s,
                      "annotations: %lld failed and stand in no table; their "
                      "reasons are in the dead letters",
-                     (long long)c->failed);
-    char more[120] = "";
-    if (c->anew)
-        snprintf(more, sizeof more,
-                 " (%lld in place of ones from other settings or sources)",
-                 (long long)c->anew);
+                     (long long)c->files.failed);
     if (!r)
         stage_report(s,
                      "annotations: %lld written%s, %lld there already; %zu "
                      "in '%s'",
-                     (long long)c->written, more, (long long)c->there, n, root);
+                     (long long)c->files.written,
+                     keyed_anew(&c->files, more, sizeof more),
+                     (long long)c->files.there, n, root);
     size_t others = 0;
-    if (!r && stage_replica(s) == 0)
-        r = keys_others(c->keys, &others, e);
+    if (!r)
+        r = keyed_others(&c->files, s, &others, e);
     others /= 2; /* the picture and its rows */
-    if (others > (size_t)c->kept)
-        stage_report(s, "%zu pictures from other settings are still there",
-                     others - (size_t)c->kept);
-    if (c->kept) {
-        log_warn("%lld pictures in '%s' are of other settings or sources and "
-                 "were kept (other=keep)",
-                 (long long)c->kept, root);
-        stage_report(s, "%lld pictures left as they are, of other settings",
-                     (long long)c->kept);
-    }
+    keyed_tell(&c->files, s, "pictures", others);
     mem_free(rows);
     mem_free(lock);
     return r;
@@ -363,29 +337,21 @@ static enum err_code claim_root(const char *root, struct err *e)
 static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
-    const struct keys_options o = {.root = c->root,
-                                   .keys = KEYS,
-                                   .policy = (enum policy)c->other,
-                                   .instance = stage_instance(s),
-                                   .recipe = stage_recipe(s),
-                                   .sinks = stage_sinks(s),
-                                   .run_key = stage_run_key(s)};
-    enum err_code r = keys_open(&o, &c->keys, e);
+    enum err_code r = keyed_open(&c->files, KEYS, s, e);
     if (!r)
-        r = claim_root(keys_root(c->keys), e);
-    return r ? r : sources_open("", false, &c->sources, e);
+        r = claim_root(keys_root(c->files.keys), e);
+    return r;
 }
 
 static void writer_close(void *ctx)
 {
     struct writer *c = ctx;
-    keys_close(&c->keys);
-    sources_close(&c->sources);
+    keyed_close(&c->files);
 }
 
 #define AT(member) offsetof(struct writer, member)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_PATH, AT(files.root), NULL, 0, 0, NULL, NULL,
      "folder to write: ROOT/NAME/SNIPPET_INDEX.jpg, ROOT/landmarks.csv, "
      "ROOT/index.csv"},
     {"split", PARAM_STR, AT(split), "", 0, 0, NULL, NULL,
@@ -396,8 +362,7 @@ static const struct stage_param params[] = {
      "of jpg pictures"},
     {"overwrite", PARAM_BOOL, AT(overwrite), "no", 0, 0, NULL, NULL,
      "write pictures again that are there"},
-    {"other", PARAM_ENUM, AT(other), POLICY_DEFAULT, 0, 0, POLICY_CHOICES, NULL,
-     POLICY_HELP},
+    KEYED_OTHER(struct writer, files),
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -424,7 +389,7 @@ static const struct stage_desc desc = {
     .ctx_size = sizeof(struct writer),
     .open = writer_open,
     .transform = writer_transform,
-    .failed = writer_failed,
+    .failed = keyed_failed,
     .finish = writer_finish,
     .close = writer_close,
 };

@@ -11,9 +11,7 @@
 #include "lib/data/tensor.h"
 #include "lib/flow/stage.h"
 #include "lib/media/video.h"
-#include "lib/store/keys.h"
-#include "lib/store/policy.h"
-#include "lib/store/sources.h"
+#include "stages/keyed.h"
 
 #define KEYS ".facet/clips" /* see lib/store/keys.h */
 
@@ -35,17 +33,15 @@ struct clip { /* being written */
 };
 
 struct writer {
-    const char *root;
+    struct keyed files;
     double fps;
     int64_t crf, max_open, max_bytes;
     bool overwrite;
-    int other;
-    struct keys *keys;
-    struct sources *sources;
     struct clip *clips;
-    int64_t open_clips, written, anew, skipped, kept, failed;
+    int64_t open_clips;
     size_t held; /* bytes of pending frames */
 };
+KEYED_FIRST(struct writer, files);
 
 static void clip_free(struct writer *c, struct clip *k)
 {
@@ -198,11 +194,11 @@ static enum err_code close_clip(struct writer *c, struct clip *k, struct err *e)
     enum err_code rc = video_writer_close(&k->writer, e);
     char *rel = rc ? NULL : mem_printf("%s.mp4", k->name);
     if (!rc)
-        rc = rel ? keys_note(c->keys, rel, k->source, e)
+        rc = rel ? keys_note(c->files.keys, rel, k->source, e)
                  : err_set(e, ERR_NOMEM, "no memory for a path");
     mem_free(rel);
-    c->written += rc == OK;
-    c->anew += rc == OK && k->other;
+    c->files.written += rc == OK;
+    c->files.anew += rc == OK && k->other;
     return rc;
 }
 
@@ -238,11 +234,11 @@ static enum err_code begin_clip(struct writer *c, const struct item *it,
                                 struct clip **out, struct err *e)
 {
     char source[33];
-    keys_source(c->sources, it, source);
-    enum keys_state state = keys_look(c->keys, file, source);
+    keys_source(c->files.sources, it, source);
+    enum keys_state state = keys_look(c->files.keys, file, source);
     if (state == KEYS_KEPT || (state == KEYS_OURS && !c->overwrite)) {
-        c->skipped += count && state == KEYS_OURS;
-        c->kept += count && state == KEYS_KEPT;
+        c->files.there += count && state == KEYS_OURS;
+        c->files.kept += count && state == KEYS_KEPT;
         return OK;
     }
     enum err_code rc = new_clip(c, item_str(it, "clip", ""), path,
@@ -257,15 +253,7 @@ static enum err_code begin_clip(struct writer *c, const struct item *it,
 static enum err_code writer_open(void *ctx, struct stage *s, struct err *e)
 {
     struct writer *c = ctx;
-    const struct keys_options o = {.root = c->root,
-                                   .keys = KEYS,
-                                   .policy = (enum policy)c->other,
-                                   .instance = stage_instance(s),
-                                   .recipe = stage_recipe(s),
-                                   .sinks = stage_sinks(s),
-                                   .run_key = stage_run_key(s)};
-    enum err_code rc = keys_open(&o, &c->keys, e);
-    return rc ? rc : sources_open("", false, &c->sources, e);
+    return keyed_open(&c->files, KEYS, s, e);
 }
 
 static enum err_code writer_transform(void *ctx, struct stage *s,
@@ -286,7 +274,7 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
         return err_set(e, ERR_DATA, "clip '%s': frame %lld of %lld", name,
                        (long long)index, (long long)frames);
     char *file = mem_printf("%s.mp4", name);
-    char *path = file ? path_join(keys_root(c->keys), file) : NULL;
+    char *path = file ? path_join(keys_root(c->files.keys), file) : NULL;
     struct clip *k = find_clip(c, name);
     if (!path)
         rc = err_set(e, ERR_NOMEM, "no memory for a path");
@@ -297,16 +285,6 @@ static enum err_code writer_transform(void *ctx, struct stage *s,
     mem_free(file);
     mem_free(path);
     return rc;
-}
-
-static void writer_failed(void *ctx, struct stage *s, const struct item *in,
-                          const struct err *why)
-{
-    struct writer *c = ctx;
-    (void)s;
-    (void)in;
-    (void)why;
-    c->failed++;
 }
 
 static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
@@ -328,32 +306,20 @@ static enum err_code writer_finish(void *ctx, struct stage *s, struct err *e)
                  (long long)k->next + (long long)k->n_pending,
                  (long long)k->frames);
     }
-    char more[120] = "";
-    if (c->anew)
-        snprintf(more, sizeof more,
-                 " (%lld in place of ones from other settings or sources)",
-                 (long long)c->anew);
+    char more[120];
     stage_report(
         s, "clips: %lld written%s, %lld there already, %lld incomplete",
-        (long long)c->written, more, (long long)c->skipped, (long long)missing);
+        (long long)c->files.written, keyed_anew(&c->files, more, sizeof more),
+        (long long)c->files.there, (long long)missing);
     size_t others = 0;
-    if (!rc && stage_replica(s) == 0)
-        rc = keys_others(c->keys, &others, e);
-    if (others > (size_t)c->kept)
-        stage_report(s, "%zu clips from other settings are still there",
-                     others - (size_t)c->kept);
-    if (c->kept) {
-        log_warn("%lld clips in '%s' are of other settings or sources and were "
-                 "kept (other=keep)",
-                 (long long)c->kept, keys_root(c->keys));
-        stage_report(s, "%lld clips left as they are, of other settings",
-                     (long long)c->kept);
-    }
-    if (broken || c->failed)
+    if (!rc)
+        rc = keyed_others(&c->files, s, &others, e);
+    keyed_tell(&c->files, s, "clips", others);
+    if (broken || c->files.failed)
         stage_report(s,
                      "clips: %lld could not be written; %lld frames failed, "
                      "with their reasons in the dead letters",
-                     (long long)broken, (long long)c->failed);
+                     (long long)broken, (long long)c->files.failed);
     return rc;
 }
 
@@ -362,14 +328,13 @@ static void writer_close(void *ctx)
     struct writer *c = ctx;
     while (c->clips)
         clip_remove(c, c->clips);
-    keys_close(&c->keys);
-    sources_close(&c->sources);
+    keyed_close(&c->files);
 }
 
 #define AT(member) offsetof(struct writer, member)
 
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_PATH, AT(files.root), NULL, 0, 0, NULL, NULL,
      "folder to write below; each clip becomes ROOT/CLIP.mp4"},
     {"fps", PARAM_FLOAT, AT(fps), "0", 0, 1000, NULL, "1/s",
      "constant frame rate; 0: the field fps, else 25"},
@@ -381,8 +346,7 @@ static const struct stage_param params[] = {
      "clips being written at a time"},
     {"buffer", PARAM_INT, AT(max_bytes), "512", 1, 1e6, NULL, "MiB",
      "frames that came before their turn, all clips together"},
-    {"other", PARAM_ENUM, AT(other), POLICY_DEFAULT, 0, 0, POLICY_CHOICES, NULL,
-     POLICY_HELP},
+    KEYED_OTHER(struct writer, files),
     {NULL, PARAM_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -407,7 +371,7 @@ static const struct stage_desc desc = {
     .ctx_size = sizeof(struct writer),
     .open = writer_open,
     .transform = writer_transform,
-    .failed = writer_failed,
+    .failed = keyed_failed,
     .finish = writer_finish,
     .close = writer_close,
 };

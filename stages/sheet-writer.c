@@ -5,38 +5,33 @@
 #include <string.h>
 
 #include "lib/base/file.h"
-#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/data/item.h"
 #include "lib/flow/stage.h"
-#include "lib/store/keys.h"
-#include "lib/store/policy.h"
 #include "lib/store/row.h"
 #include "lib/store/sheet.h"
-#include "lib/store/sources.h"
+#include "stages/keyed.h"
 
 enum picture { PICTURE_GENERATED, PICTURE_FRAME, PICTURE_POSE };
 enum cells { CELLS_VIEWS, CELLS_SAMPLES };
 enum labels { LABELS_NONE, LABELS_POSE, LABELS_NAME };
 
 struct ctx {
-    const char *root;
-    int picture, cells, labels, other;
+    struct keyed files;
+    int picture, cells, labels;
     int64_t columns, cell;
     bool source, overwrite;
-    struct keys *keys;
-    struct sources *sources;
     struct file_list snippets; /* of the sheets that were made anew */
-    size_t made, anew, there, kept, failed;
 };
+KEYED_FIRST(struct ctx, files);
 
 static const char *const picture_fields[] = {"generated", "frame", "pose"};
 
 static struct sheet_options options(const struct ctx *c)
 {
     return (struct sheet_options){
-        .root = keys_root(c->keys),
-        .keys = c->keys,
+        .root = keys_root(c->files.keys),
+        .keys = c->files.keys,
         .columns = c->columns,
         .cell = c->cell,
         .labels = c->labels != LABELS_NONE,
@@ -122,16 +117,16 @@ static enum err_code add_item(struct ctx *c, const struct item *it,
     if (cell.source && cell.source->ndim != 3)
         cell.source = NULL;
     char origin[33];
-    keys_source(c->sources, it, origin);
+    keys_source(c->files.sources, it, origin);
     cell.origin = origin;
     struct sheet_options o = options(c);
     enum sheet_how how;
     enum err_code rc = sheet_add(&o, &cell, &how, e);
     bool last = cell.index == cell.count - 1; /* one cell speaks for a sheet */
-    c->made += !rc && (how == SHEET_MADE || how == SHEET_ANEW);
-    c->anew += !rc && how == SHEET_ANEW;
-    c->there += !rc && how == SHEET_THERE && last;
-    c->kept += !rc && how == SHEET_KEPT && last;
+    c->files.written += !rc && (how == SHEET_MADE || how == SHEET_ANEW);
+    c->files.anew += !rc && how == SHEET_ANEW;
+    c->files.there += !rc && how == SHEET_THERE && last;
+    c->files.kept += !rc && how == SHEET_KEPT && last;
     if (!rc && (how == SHEET_MADE || how == SHEET_ANEW))
         rc = note_snippet(c, &cell, e);
     return rc;
@@ -140,22 +135,13 @@ static enum err_code add_item(struct ctx *c, const struct item *it,
 static enum err_code sheet_open(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
-    const struct keys_options o = {.root = c->root,
-                                   .keys = SHEET_KEYS,
-                                   .policy = (enum policy)c->other,
-                                   .instance = stage_instance(s),
-                                   .recipe = stage_recipe(s),
-                                   .sinks = stage_sinks(s),
-                                   .run_key = stage_run_key(s)};
-    enum err_code rc = keys_open(&o, &c->keys, e);
-    return rc ? rc : sources_open("", false, &c->sources, e);
+    return keyed_open(&c->files, SHEET_KEYS, s, e);
 }
 
 static void sheet_close(void *ctx)
 {
     struct ctx *c = ctx;
-    keys_close(&c->keys);
-    sources_close(&c->sources);
+    keyed_close(&c->files);
     file_list_free(&c->snippets);
 }
 
@@ -170,63 +156,40 @@ static enum err_code sheet_transform(void *ctx, struct stage *s,
     return rc;
 }
 
-static void sheet_failed(void *ctx, struct stage *s, const struct item *in,
-                         const struct err *why)
-{
-    struct ctx *c = ctx;
-    (void)s;
-    (void)in;
-    (void)why;
-    c->failed++;
-}
-
 static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
 {
     struct ctx *c = ctx;
     struct sheet_options o = options(c);
     size_t incomplete;
     enum err_code rc = sheet_finish(&o, &incomplete, e);
-    if (c->failed)
+    if (c->files.failed)
         stage_report(s,
-                     "%zu cells failed: their reasons are in the dead "
+                     "%lld cells failed: their reasons are in the dead "
                      "letters",
-                     c->failed);
+                     (long long)c->files.failed);
     if (rc)
         return rc;
     size_t swept = 0, others = 0;
     for (size_t i = 0; i < c->snippets.n && !rc; i++) {
         size_t n;
-        rc = keys_sweep(c->keys, c->snippets.names[i], &n, e);
+        rc = keys_sweep(c->files.keys, c->snippets.names[i], &n, e);
         swept += n;
     }
-    if (!rc && stage_replica(s) == 0)
-        rc = keys_others(c->keys, &others, e);
+    if (!rc)
+        rc = keyed_others(&c->files, s, &others, e);
     if (rc)
         return rc;
-    char more[160] = "";
-    size_t n = 0;
-    if (c->anew)
-        n += (size_t)snprintf(more, sizeof more,
-                              " (%zu in place of ones from other settings or "
-                              "sources)",
-                              c->anew);
-    if (c->there)
-        n += (size_t)snprintf(more + n, sizeof more - n, ", %zu were there",
-                              c->there);
+    char more[160];
+    size_t n = strlen(keyed_anew(&c->files, more, sizeof more));
+    if (c->files.there)
+        n += (size_t)snprintf(more + n, sizeof more - n, ", %lld were there",
+                              (long long)c->files.there);
     if (swept)
         snprintf(more + n, sizeof more - n, ", %zu removed", swept);
-    stage_report(s, "%zu sheet%s made in %s%s", c->made,
-                 c->made == 1 ? "" : "s", keys_root(c->keys), more);
-    if (others > c->kept)
-        stage_report(s, "%zu sheets from other settings are still there",
-                     others - c->kept);
-    if (c->kept) {
-        log_warn("%zu sheets in '%s' are of other settings or sources and were "
-                 "kept (other=keep)",
-                 c->kept, keys_root(c->keys));
-        stage_report(s, "%zu sheets left as they are, of other settings",
-                     c->kept);
-    }
+    stage_report(s, "%lld sheet%s made in %s%s", (long long)c->files.written,
+                 c->files.written == 1 ? "" : "s", keys_root(c->files.keys),
+                 more);
+    keyed_tell(&c->files, s, "sheets", others);
     if (incomplete && stage_replicas(s) <= 1)
         stage_report(s, "%zu sheets have empty cells: some views are missing",
                      incomplete);
@@ -235,7 +198,7 @@ static enum err_code sheet_done(void *ctx, struct stage *s, struct err *e)
 
 #define AT(m) offsetof(struct ctx, m)
 static const struct stage_param params[] = {
-    {"root", PARAM_PATH, AT(root), NULL, 0, 0, NULL, NULL,
+    {"root", PARAM_PATH, AT(files.root), NULL, 0, 0, NULL, NULL,
      "folder of the sheets: <root>/<name>/<snippet>/sheet_<i>.png; may be a "
      "store's"},
     {"picture", PARAM_ENUM, AT(picture), "generated", 0, 0,
@@ -252,8 +215,7 @@ static const struct stage_param params[] = {
      "show the source frame above the cells"},
     {"overwrite", PARAM_BOOL, AT(overwrite), "no", 0, 0, NULL, NULL,
      "make sheets again that are there"},
-    {"other", PARAM_ENUM, AT(other), POLICY_DEFAULT, 0, 0, POLICY_CHOICES, NULL,
-     POLICY_HELP},
+    KEYED_OTHER(struct ctx, files),
     {0}};
 
 static const struct stage_port in[] = {
@@ -279,7 +241,7 @@ static const struct stage_desc desc = {
     .ctx_size = sizeof(struct ctx),
     .open = sheet_open,
     .transform = sheet_transform,
-    .failed = sheet_failed,
+    .failed = keyed_failed,
     .finish = sheet_done,
     .close = sheet_close,
 };

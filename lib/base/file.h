@@ -65,8 +65,8 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* a + "/" + b in new memory (no doubled slash; b alone if a is ""). */
 char *path_join(const char *a, const char *b) MUST_USE;
-/* The path with a "~" or "~/" at its beginning replaced by HOME, as a shell would;
- * new memory. ERR_ARG: HOME is not set. */
+/* The path with a "~" or "~/" at its beginning replaced by HOME, as a shell
+ * would; new memory. ERR_ARG: HOME is not set. */
 enum err_code path_expand(const char *path, char **out, struct err *e) MUST_USE;
 /* The part after the last '/', inside path. */
 const char *path_base(const char *path);

@@ -36,29 +36,33 @@ void table_rewind(struct table *t)
 
 #define UNIT_SEPARATOR '\x1f' /* ASCII's own, which nobody types */
 
-/* What parts the fields of the first line that is not empty, the header: a
+/* What parts the fields of the first line that has any, the header: a
  * semicolon, which spreadsheets write where commas are decimal; a comma; a tab.
  * Where it has none there is one column, whose values may hold any of them. */
 static char find_separator(const char *s, size_t n)
 {
-    bool quoted = false, any = false, comma = false, tab = false;
+    bool quoted = false, any = false, semicolon = false, comma = false,
+         tab = false;
     for (size_t i = 0; i < n; i++) {
-        if (s[i] == '"')
+        if (s[i] == '"') {
             quoted = !quoted;
-        if (quoted)
-            continue;
-        if (s[i] == '\n' || s[i] == '\r') {
+        } else if (quoted) {
+            any = true;
+        } else if (s[i] == '\n' || s[i] == '\r') {
             if (any)
                 break;
-            continue;
+            semicolon = comma = tab = false; /* separators alone */
+        } else if (s[i] == ';') {
+            semicolon = true;
+        } else if (s[i] == ',') {
+            comma = true;
+        } else if (s[i] == '\t') {
+            tab = true;
+        } else if (s[i] != ' ') {
+            any = true;
         }
-        if (s[i] == ';')
-            return ';';
-        any = any || s[i] != ' ';
-        comma = comma || s[i] == ',';
-        tab = tab || s[i] == '\t';
     }
-    return comma ? ',' : tab ? '\t' : UNIT_SEPARATOR;
+    return semicolon ? ';' : comma ? ',' : tab ? '\t' : UNIT_SEPARATOR;
 }
 
 static size_t line_ends(const char *s, size_t n)
@@ -70,10 +74,12 @@ static size_t line_ends(const char *s, size_t n)
     return lines;
 }
 
+/* Before the header separators of any kind say nothing. */
 static bool is_blank(const struct table *t)
 {
+    const char *nothing = t->columns ? "" : " ,;\t";
     for (size_t i = 0; i < t->n; i++)
-        if (*t->field[i])
+        if (t->field[i][strspn(t->field[i], nothing)])
             return false;
     return true;
 }

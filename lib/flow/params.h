@@ -39,6 +39,8 @@ struct param_value {
  *   floats  "1,2.5,-3", "first:last:step" (last included where a step lands
  *           on it to a thousandth of a step; step may be left out: 1), or both
  *           mixed: "-60:60:15,75". "" is the empty list.
+ *   path, folder, file, model: "~" or "~/" at the beginning is HOME, since
+ *           neither YAML nor a shell that reads "--root=~/x" makes it so.
  * ERR_ARG with a text that begins with the text read and says what is wanted:
  *   "'x7' is not an integer", "99 is outside 1..10", "'blue' is not one of
  *   red, green (did you mean 'green'?)". ERR_NOMEM. */

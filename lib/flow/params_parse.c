@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/describe.h"
@@ -226,11 +227,13 @@ enum err_code param_parse(const struct stage_param *p, const char *text,
         rc = parse_float(p, text, out, e);
         break;
     case PARAM_STR:
+        rc = parse_str(text, out, e);
+        break;
     case PARAM_PATH:
     case PARAM_FOLDER:
     case PARAM_FILE:
     case PARAM_MODEL:
-        rc = parse_str(text, out, e);
+        rc = path_expand(text, &out->str, e);
         break;
     case PARAM_ENUM:
         rc = parse_enum(p, text, out, e);

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/flow/params.h"
@@ -54,20 +53,6 @@ static enum err_code plain_value(const struct param_value *v, char **out,
     return rc;
 }
 
-/* No shell reads the file: "~/x" is below HOME here too. */
-static enum err_code expand(enum param_type type, char **value, struct err *e)
-{
-    char *path = NULL;
-    if (**value != '~' || type == PARAM_STR || type == PARAM_ENUM)
-        return OK;
-    enum err_code rc = path_expand(*value, &path, e);
-    if (rc)
-        return rc;
-    mem_free(*value);
-    *value = path;
-    return OK;
-}
-
 /* Does *value fit the parameter, and (look) is what it names there? The reason
  * is in e if not. *value (new memory) becomes the path that is meant, and for a
  * stage that is not ours the plain form. */
@@ -82,11 +67,14 @@ static enum err_code check_value(const struct pipe_stage *s,
                                .choices = in->choices};
     if (!param_type_from_name(in->type, &rule.type))
         return err_set(e, ERR_ARG, "no parameter type '%s'", in->type);
-    enum err_code rc = expand(rule.type, value, e);
-    if (!rc)
-        rc = param_parse(&rule, *value, &v, e);
+    enum err_code rc = param_parse(&rule, *value, &v, e);
     if (rc)
         return rc;
+    if (v.str) { /* of a path, what is meant */
+        mem_free(*value);
+        *value = v.str;
+        v.str = NULL;
+    }
     if (look)
         rc = param_look(rule.type, *value, s->ours ? s->argv[0] : NULL, e);
     if (!rc && !s->ours && (v.type == PARAM_BOOL || v.type == PARAM_FLOATS)) {

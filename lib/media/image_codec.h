@@ -43,9 +43,6 @@ bool image_for_ffmpeg(int fd);
 /* Where the picture (P5, P6) ends whose header is in the first n bytes of a
  * file; false if that cannot be told. */
 bool image_pnm_end(const uint8_t *data, size_t n, size_t *end);
-/* Has a QOI file all pixels of its pictures (several in a row are a clip), and
- * the mark behind each? Nothing of it is trusted. */
-bool image_qoi_whole(const uint8_t *p, size_t n);
 /* Is it a WebP file; a HEIF file (HEIC, AVIF) of still pictures? */
 bool image_webp_sniff(const uint8_t *p, size_t n);
 bool image_heif_sniff(const uint8_t *p, size_t n);

@@ -1,7 +1,8 @@
 /* Is a QOI picture whole? FFmpeg decodes it (qoiformat.org, version 1.0). */
+#include <stdbool.h>
 #include <string.h>
 
-#include "lib/media/image_codec.h"
+#include "lib/media/image_whole.h"
 
 #define HEAD 14
 
@@ -24,28 +25,24 @@ static size_t chunk(uint8_t tag, size_t *pixels)
     }
 }
 
-static size_t be32(const uint8_t *p)
-{
-    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-}
-
-bool image_qoi_whole(const uint8_t *p, size_t n)
+enum image_whole image_qoi_whole(const uint8_t *p, size_t n)
 {
     static const uint8_t mark[8] = {0, 0, 0, 0, 0, 0, 0, 1};
     bool any = false;
     for (; n >= HEAD && memcmp(p, "qoif", 4) == 0; any = true) {
-        size_t pixels = be32(p + 4) * be32(p + 8), at = HEAD, some = 1;
+        size_t pixels = (size_t)be32_at(p + 4) * be32_at(p + 8), at = HEAD,
+               some = 1;
         while (pixels) {
             size_t bytes = at < n ? chunk(p[at], &some) : 1;
             if (bytes > n - at)
-                return false;
+                return IMAGE_CUT;
             at += bytes;
             pixels -= some < pixels ? some : pixels;
         }
         if (n - at < sizeof mark || memcmp(p + at, mark, sizeof mark) != 0)
-            return false;
+            return IMAGE_CUT;
         p += at + sizeof mark; /* several in a row are a clip */
         n -= at + sizeof mark;
     }
-    return any;
+    return any ? IMAGE_WHOLE : IMAGE_CUT;
 }

@@ -35,11 +35,18 @@ def follow(text, seen):
             follow(seen[path], seen)
 
 
+def bare(text):
+    """A script without its comments."""
+    return "\n".join(re.sub(r"(^|\s)#.*", "", s) for s in text.split("\n"))
+
+
 def used(path):
-    code = "\n".join(re.sub(r"(^|\s)#.*", "", s)
-                     for s in read(path).split("\n"))
+    code = bare(read(path))
     seen = {}
     follow(code, seen)
+    # what a script sources is a part of it
+    code = "\n".join([code] + [bare(t) for p, t in sorted(seen.items())
+                               if p.endswith(".sh")])
     words = set()
     texts = [code] + [t for p, t in seen.items() if p.endswith(".py")]
     for text in texts:

@@ -160,3 +160,16 @@ Y
 mkdir home/none-yet
 at_home run home.yaml --dry-run > said 2>&1 || { cat said; fail "dead: ~/"; }
 says "failed items go to $PWD/home/dead"
+
+# A stage on its own: shells leave "--root=~/x" as it is.
+: > home/clips/a.mp4
+env HOME="$PWD/home" "$tree/$BUILD/stages/catalog" --stdio "--root=~/clips" > said 2>&1 ||
+	{ cat said; fail "--root=~/ of a stage"; }
+answers 2 "parameter 'root': '~/clips': HOME is not set" \
+	env HOME= "$tree/$BUILD/stages/catalog" --stdio "--root=~/clips"
+mkdir '~' && : > '~/a.mp4' # it can still be named
+env HOME="$PWD/home" "$tree/$BUILD/stages/catalog" --stdio "--root=./~" > c.tape 2> said ||
+	{ cat said; fail "./~"; }
+# Numbers and texts are no paths.
+answers 2 "'~/1' is not an integer" \
+	at_home check preprocess --set videos=clips "--set=frames.count=~/1"

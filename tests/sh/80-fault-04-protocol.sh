@@ -4,22 +4,8 @@
 # nobody can take costs the item that it had.
 # needs: all c:python3 py:msgpack py:zmq tests/stages
 set -eu
-"$PYTHON" -c 'import zmq, msgpack' 2> /dev/null || {
-	echo "python3-zmq or python3-msgpack is missing"
-	exit 77
-}
-facet=$PWD/$BUILD/facet
-export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
-fail() {
-	echo "FAILED: $*" >&2
-	tail -n 20 err >&2
-	exit 1
-}
+modules='import zmq, msgpack'
+. "$PWD/tests/support/foreign.sh"
 
 # A stage that computes k from i (which must stay together), and has one vice,
 # at item `at`. With ids=1 it names its inputs.

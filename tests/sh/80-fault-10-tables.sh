@@ -129,6 +129,28 @@ printf 'path\na/2;x.mp4\na/3,y z.mp4\n' > list.csv
 [ "$(field c.tape path | grep -c 'a/2;x.mp4')" = 1 ] || fail "one column: $(field c.tape path)"
 [ "$(field c.tape path | grep -c 'a/3,y z.mp4')" = 1 ] || fail "one column: $(field c.tape path)"
 
+# The same in quotes, and in a list whose only name begins the file's second line.
+for list in 'path\n"a/2;x.mp4"\n"a/3,y z.mp4"\n' '"path"\r\n"a/2;x.mp4"\r\na/3,y z.mp4\r\n' \
+	'\357\273\277path\n\na/2;x.mp4\na/3,y z.mp4' 'PATH\na/2;x.mp4\n"a/3,y z.mp4"\n'; do
+	printf "$list" > list.csv
+	"$stages/catalog" --stdio --root clips --list list.csv > c.tape 2> said ||
+		fail "one column, $list: $(cat said)"
+	[ "$(field c.tape path | grep -c -e 'a/2;x.mp4' -e 'a/3,y z.mp4')" = 2 ] ||
+		fail "one column, $list: $(field c.tape path)"
+done
+# A tab in a name is of the name too: no path has one.
+printf 'path\na/4\tt.mp4\n' > list.csv
+answers 3 "'list.csv': line 2: the path 'a/4?t.mp4' holds a control character" \
+	"$stages/catalog" --stdio --root clips --list list.csv
+# Lines of separators alone, before the header, say nothing.
+for list in ',,\npath;set\na/1.mp4;x\n' ';;\npath,set\na/1.mp4,x\n' '\t\npath,set\na/1.mp4,x\n' \
+	'""\npath;set\na/1.mp4;x\n'; do
+	printf "$list" > list.csv
+	"$stages/catalog" --stdio --root clips --list list.csv > c.tape 2> said ||
+		fail "separators alone, $list: $(cat said)"
+	[ "$(field c.tape path | grep -c 'a/1.mp4')" = 1 ] || fail "separators alone, $list"
+done
+
 # pose-reader
 mkdir h
 printf 'path,yaw_deg,split\na.png,-30.5,test\nb.png,15,test\n' > poses

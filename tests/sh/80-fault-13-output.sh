@@ -3,22 +3,8 @@
 # direction of writing) do not reach the terminal.
 # needs: all c:python3 py:msgpack py:zmq tests/stages
 set -eu
-"$PYTHON" -c 'import zmq, msgpack, pty; pty.openpty()' 2> /dev/null || {
-	echo "python3-zmq, python3-msgpack or pseudo terminals are missing"
-	exit 77
-}
-facet=$PWD/$BUILD/facet
-export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
-fail() {
-	echo "FAILED: $*" >&2
-	tail -n 20 err | cat -v >&2
-	exit 1
-}
+modules='import zmq, msgpack, pty; pty.openpty()'
+. "$PWD/tests/support/foreign.sh"
 # Only printable bytes and line ends, and none of the C1 or bidi characters.
 clean() {
 	"$PYTHON" - "$@" <<'P' || fail "$*: what plays with terminals got through"

@@ -4,22 +4,8 @@
 # items behind the bridge as without it.
 # needs: all c:python3 py:msgpack py:zmq tests/stages
 set -eu
-"$PYTHON" -c 'import zmq, msgpack, pty' 2> /dev/null || {
-	echo "python3-zmq or python3-msgpack is missing"
-	exit 77
-}
-facet=$PWD/$BUILD/facet
-export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
-fail() {
-	echo "FAILED: $*" >&2
-	tail -n 20 err >&2
-	exit 1
-}
+modules='import zmq, msgpack, pty'
+. "$PWD/tests/support/foreign.sh"
 # Wait until a line matches.
 await() {
 	i=0

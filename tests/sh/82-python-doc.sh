@@ -1,24 +1,8 @@
 # What docs/python.md shows is run as it stands there; so are the examples.
 # needs: all c:python3 py:msgpack py:numpy py:torch py:zmq tests/stages
 set -eu
-"$PYTHON" -c '
-import zmq, msgpack, numpy' 2> /dev/null || {
-	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
-	exit 77
-}
-root=$PWD
-facet=$PWD/$BUILD/facet
-export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
-fail() {
-	echo "FAILED: $*" >&2
-	[ -f err ] && tail -n 20 err >&2
-	exit 1
-}
+modules='import zmq, msgpack, numpy'
+. "$PWD/tests/support/foreign.sh"
 # The n-th block of a language.
 block() {
 	awk -v lang="$1" -v n="$2" '$0 == "```" lang {k++; on = k == n; next} /^```/ {on = 0} on' "$root/docs/python.md"

@@ -2,24 +2,8 @@
 # done to, with its reason, and the others come through with the right bytes.
 # needs: all c:python3 py:msgpack py:numpy py:zmq tests/stages
 set -eu
-"$PYTHON" -c '
-import zmq, msgpack, numpy' 2> /dev/null || {
-	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
-	exit 77
-}
-root=$PWD
-facet=$PWD/$BUILD/facet
-export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages"
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
-fail() {
-	echo "FAILED: $*" >&2
-	tail -n 20 err >&2
-	exit 1
-}
+modules='import zmq, msgpack, numpy'
+. "$PWD/tests/support/foreign.sh"
 cat > odd.py <<'P'
 import collections, os, sys, time
 import numpy as np
