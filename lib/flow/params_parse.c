@@ -45,11 +45,14 @@ static enum err_code parse_float(const struct stage_param *p, const char *text,
     return check_range(p, out->f, text, e);
 }
 
-static enum err_code parse_str(const char *text, struct param_value *out,
-                               struct err *e)
+/* path: "~/" stands for HOME. */
+static enum err_code parse_str(const char *text, bool path,
+                               struct param_value *out, struct err *e)
 {
     if (!text_is_utf8(text, strlen(text)))
         return err_set(e, ERR_ARG, "the text is not valid UTF-8");
+    if (path)
+        return path_expand(text, &out->str, e);
     out->str = mem_strdup(text);
     return out->str ? OK : err_set(e, ERR_NOMEM, "no memory for a value");
 }
@@ -227,13 +230,13 @@ enum err_code param_parse(const struct stage_param *p, const char *text,
         rc = parse_float(p, text, out, e);
         break;
     case PARAM_STR:
-        rc = parse_str(text, out, e);
+        rc = parse_str(text, false, out, e);
         break;
     case PARAM_PATH:
     case PARAM_FOLDER:
     case PARAM_FILE:
     case PARAM_MODEL:
-        rc = path_expand(text, &out->str, e);
+        rc = parse_str(text, true, out, e);
         break;
     case PARAM_ENUM:
         rc = parse_enum(p, text, out, e);

@@ -3,16 +3,7 @@
 # together, always (fault 03).
 # needs: all c:ffmpeg c:python3
 set -eu
-root=$(pwd)
-facet=$root/$BUILD/facet
-tmp=/tmp
-[ -w /dev/shm ] && tmp=/dev/shm
-dir=$(mktemp -d "$tmp/facet-sh-XXXXXX")
-trap '[ -n "${KEEP:-}" ] || rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-has() { grep -qF -- "$2" "$1" || { cat "$1"; fail "no '$2' in $1"; }; }
+. "$(pwd)/tests/support/scratch.sh"
 
 # clips whose frames tell their own number: frame k is one grey, 16 k + 8
 cat > clip.py <<'P'

@@ -2,17 +2,7 @@
 # all faces of a picture are kept.
 # needs: all c:ffmpeg
 set -eu
-root=$(pwd)
-facet=$root/$BUILD/facet
-tmp=/tmp
-[ -w /dev/shm ] && tmp=/dev/shm
-dir=$(mktemp -d "$tmp/facet-sh-XXXXXX")
-trap '[ -n "${KEEP:-}" ] || rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-has() { grep -qF -- "$2" "$1" || { cat "$1"; fail "no '$2' in $1"; }; }
-hasnt() { ! grep -qF -- "$2" "$1" || { cat "$1"; fail "'$2' in $1"; }; }
+. "$(pwd)/tests/support/scratch.sh"
 run() { "$facet" run -q "$@" > run.out 2> run.err || { cat run.out run.err; fail "run $*"; }; }
 
 # ---- sheets beside a store: of the sheet's own settings, of what feeds it

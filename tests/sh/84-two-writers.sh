@@ -2,16 +2,7 @@
 # files, nothing is made twice, a change in one of them is noticed.
 # needs: all
 set -eu
-root=$(pwd)
-facet=$root/$BUILD/facet
-tmp=/tmp
-[ -w /dev/shm ] && tmp=/dev/shm
-dir=$(mktemp -d "$tmp/facet-sh-XXXXXX")
-trap '[ -n "${KEEP:-}" ] || rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-has() { grep -qF -- "$2" "$1" || { cat "$1"; fail "no '$2' in $1"; }; }
+. "$(pwd)/tests/support/scratch.sh"
 run() { "$facet" run -q "$@" > run.out 2> run.err || { cat run.out run.err; fail "run $*"; }; }
 sums() { (cd "$1" && find . -name '.?*' -prune -o -type f ! -name index.csv -exec cksum {} + | sort -k3); }
 rows() { [ "$(grep -c ',ok,' out/index.csv)" -eq "$1" ] || { cat out/index.csv; fail "$1 rows"; }; }

@@ -5,23 +5,10 @@
 # that reports without pause is stopped at its time limit all the same.
 # needs: all c:python3 py:msgpack py:numpy py:zmq tests/stages
 set -eu
-"$PYTHON" -c 'import zmq, msgpack, numpy' 2> /dev/null || {
-	echo "python3-zmq, python3-msgpack or python3-numpy is missing"
-	exit 77
-}
-facet=$PWD/$BUILD/facet
-PYTHONPATH=$PWD/python
-export FACET_STAGES="$PWD/$BUILD/stages:$PWD/$BUILD/tests/stages" PYTHONPATH
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-mkdir run
-export XDG_RUNTIME_DIR="$dir/run"
-fail() {
-	echo "FAILED: $*" >&2
-	tail -n 30 err >&2
-	exit 1
-}
+modules='import zmq, msgpack, numpy'
+. "$PWD/tests/support/foreign.sh"
+PYTHONPATH=$root/python
+export PYTHONPATH
 # Five pictures: 1 has points of another shape, 2 a name that leads out of the
 # store; 3 comes when there is a file `go`.
 cat > src.py <<'P'

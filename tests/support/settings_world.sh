@@ -1,17 +1,7 @@
 # For scripts about what a changed setting does to results: stages and weights of
 # their own, three pictures, p.yaml over them into `out`. Sourced from the
-# repository root; leaves the script in a new folder. KEEP=1 keeps it.
-root=$(pwd)
-facet=$root/$BUILD/facet
-tmp=/tmp
-[ -w /dev/shm ] && tmp=/dev/shm
-dir=$(mktemp -d "$tmp/facet-sh-XXXXXX")
-trap '[ -n "${KEEP:-}" ] || rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-has() { grep -qF -- "$2" "$1" || { cat "$1"; fail "no '$2' in $1"; }; }
-hasnt() { ! grep -qF -- "$2" "$1" || { cat "$1"; fail "'$2' in $1"; }; }
+# repository root; the folder is scratch.sh's.
+. "$(pwd)/tests/support/scratch.sh"
 
 # stages and weights of our own, to be changed
 mkdir stages models
