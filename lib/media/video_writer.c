@@ -22,9 +22,12 @@ struct video_writer {
     AVFrame *frame;
     AVPacket *pkt;
     struct SwsContext *sws;
+    uint8_t *rgb; /* a frame, padded: sws_scale reads past the last row */
     int64_t height, width, next;
     bool failed; /* an error is out: close gives up */
 };
+
+#define SWS_PADDING 64
 
 static void writer_free(struct video_writer **w)
 {
@@ -40,6 +43,7 @@ static void writer_free(struct video_writer **w)
             avio_closep(&p->fmt->pb);
         avformat_free_context(p->fmt);
     }
+    mem_free(p->rgb);
     mem_free(p->path);
     mem_free(p->temporary);
     mem_free(p->url);
@@ -101,6 +105,9 @@ static int open_encoder(struct video_writer *w,
         av_opt_set(c->priv_data, "preset", "veryfast", 0);
         av_opt_set_double(c->priv_data, "crf",
                           o->crf < 0 ? DEFAULT_CRF : o->crf, 0);
+        /* With AVX-512, x264's macroblock tree depends on what lay in memory
+         * before: other bytes for the same frames. */
+        av_opt_set_int(c->priv_data, "mbtree", 0, 0);
     } else {
         c->flags |= AV_CODEC_FLAG_QSCALE;
         c->global_quality = MPEG4_QUALITY * FF_QP2LAMBDA;
@@ -138,6 +145,11 @@ static int open_frame(struct video_writer *w)
     w->frame->format = w->codec->pix_fmt;
     w->frame->width = w->codec->width;
     w->frame->height = w->codec->height;
+    w->rgb =
+        mem_calloc(1, (size_t)w->codec->width * 3 * (size_t)w->codec->height +
+                          SWS_PADDING);
+    if (!w->rgb)
+        return AVERROR(ENOMEM);
     w->sws = sws_getContext(
         w->codec->width, w->codec->height, AV_PIX_FMT_RGB24, w->codec->width,
         w->codec->height, w->codec->pix_fmt,
@@ -222,7 +234,8 @@ enum err_code video_writer_put(struct video_writer *w,
         return err_set(e, ERR_STATE, "writing '%s' has failed before", w->path);
     if (av_frame_make_writable(w->frame) < 0)
         return err_set(e, ERR_NOMEM, "no memory to write '%s'", w->path);
-    const uint8_t *planes[4] = {tensor_u8(frame), NULL, NULL, NULL};
+    memcpy(w->rgb, frame->data, frame->bytes);
+    const uint8_t *planes[4] = {w->rgb, NULL, NULL, NULL};
     int pitch[4] = {(int)w->width * 3, 0, 0, 0};
     if (sws_scale(w->sws, planes, pitch, 0, (int)w->height, w->frame->data,
                   w->frame->linesize) != (int)w->height)
