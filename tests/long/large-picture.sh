@@ -3,6 +3,7 @@
 # and the whole of augment.yaml with a large and a small face: time, and each
 # process's peak of memory (below 1.5 GiB).
 set -eu
+PYTHON=${PYTHON:-/usr/bin/python3} BUILD=${BUILD:-build}
 B=${BUILD:-build}
 d=$(mktemp -d)
 trap 'rm -rf "$d"' EXIT
