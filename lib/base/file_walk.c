@@ -20,7 +20,7 @@ struct place {
 };
 
 /* A folder that is to be opened. */
-struct todo {
+struct unread {
     char *rel;
     size_t above;
 };
@@ -33,8 +33,8 @@ struct walk {
     struct file_list *out;
     struct place *place;
     size_t n_places;
-    struct todo *todo; /* a stack */
-    size_t n_todo, todo_room;
+    struct unread *unread; /* a stack */
+    size_t n_unread, unread_room;
 };
 
 static enum err_code no_memory(struct err *e)
@@ -90,20 +90,20 @@ static enum err_code add_bad(struct walk *w, char *rel, enum file_bad_kind k,
 }
 
 /* rel is taken over, also on failure. */
-static enum err_code add_todo(struct walk *w, char *rel, size_t above,
-                              struct err *e)
+static enum err_code add_unread(struct walk *w, char *rel, size_t above,
+                                struct err *e)
 {
-    if (w->n_todo == w->todo_room) {
-        size_t more = w->todo_room ? 2 * w->todo_room : 16;
-        struct todo *grown = mem_resize(w->todo, more, sizeof *grown);
+    if (w->n_unread == w->unread_room) {
+        size_t more = w->unread_room ? 2 * w->unread_room : 16;
+        struct unread *grown = mem_resize(w->unread, more, sizeof *grown);
         if (!grown) {
             mem_free(rel);
             return no_memory(e);
         }
-        w->todo = grown;
-        w->todo_room = more;
+        w->unread = grown;
+        w->unread_room = more;
     }
-    w->todo[w->n_todo++] = (struct todo){rel, above};
+    w->unread[w->n_unread++] = (struct unread){rel, above};
     return OK;
 }
 
@@ -156,7 +156,7 @@ static enum err_code take_entry(struct walk *w, const char *folder,
     if (fstatat(dir, entry->d_name, &st, 0) != 0)
         return add_unseen(w, rel, dir, entry, errno, e);
     if (S_ISDIR(st.st_mode))
-        return add_todo(w, rel, place, e);
+        return add_unread(w, rel, place, e);
     if (!S_ISREG(st.st_mode)) {
         err_set(&why, ERR_UNSUPPORTED, "%s, not a file", kind_of(st.st_mode));
         return add_bad(w, rel, FILE_BAD_FILE, &why, e);
@@ -263,14 +263,14 @@ enum err_code file_walk(const char *root, size_t max_files,
     *out = (struct file_list){0};
     struct walk w = {.root = root, .max = max_files, .out = out};
     enum err_code rc = read_folder(&w, "", NONE, e);
-    while (!rc && w.n_todo) {
-        struct todo next = w.todo[--w.n_todo];
+    while (!rc && w.n_unread) {
+        struct unread next = w.unread[--w.n_unread];
         rc = read_folder(&w, next.rel, next.above, e);
         mem_free(next.rel);
     }
-    while (w.n_todo)
-        mem_free(w.todo[--w.n_todo].rel);
-    mem_free(w.todo);
+    while (w.n_unread)
+        mem_free(w.unread[--w.n_unread].rel);
+    mem_free(w.unread);
     mem_free(w.place);
     if (rc) {
         file_list_free(out);
